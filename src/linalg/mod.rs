@@ -1,0 +1,1 @@
+//! Matrices and kernels. Knows nothing of optimisation.

@@ -1,0 +1,1 @@
+//! Statements of problems that several methods share.

@@ -1,0 +1,1 @@
+//! Convergence plots and the HTML report.
