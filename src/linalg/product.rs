@@ -1,0 +1,191 @@
+//! Vector and matrix-vector kernels, parallel with a fixed reduction order.
+//!
+//! Sums over rows are cut into chunks whose size depends on the problem alone; the partial sums are added in index
+//! order. The result therefore has the same bits for every number of threads. All sums over rows of a data matrix
+//! meet here, so that the rows could live on several machines without touching a method.
+
+use rayon::prelude::*;
+
+/// Entries per partial sum of a reduction.
+pub const CHUNK: usize = 4096;
+
+/// Below this many touched entries a kernel stays on the calling thread: waking the pool costs about 10 us.
+pub const PARALLEL_ENTRIES: usize = 50_000;
+
+/// Sum of `partial(range)` over consecutive chunks of `0..n`, added in index order. `cost` is the number of
+/// entries touched per index and decides whether the pool is used; it never changes the result.
+pub fn sum_chunks<F>(n: usize, cost: usize, partial: F) -> f64
+where
+    F: Fn(std::ops::Range<usize>) -> f64 + Sync,
+{
+    let chunks = n.div_ceil(CHUNK);
+    let range = |c: usize| c * CHUNK..n.min((c + 1) * CHUNK);
+    if chunks > 1 && n.saturating_mul(cost) >= PARALLEL_ENTRIES {
+        let parts: Vec<f64> = (0..chunks).into_par_iter().map(|c| partial(range(c))).collect();
+        parts.into_iter().sum()
+    } else {
+        (0..chunks).map(|c| partial(range(c))).sum()
+    }
+}
+
+/// x'y. Four accumulators per chunk: fast, and more accurate than one.
+pub fn dot(x: &[f64], y: &[f64]) -> f64 {
+    assert_eq!(x.len(), y.len(), "dot needs vectors of one length");
+    sum_chunks(x.len(), 1, |range| dot_serial(&x[range.clone()], &y[range]))
+}
+
+/// x'y on the calling thread. Eight accumulators: two vector registers of four, or one of eight.
+pub fn dot_serial(x: &[f64], y: &[f64]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
+    let tail: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in xs.zip(ys) {
+        for k in 0..8 {
+            lanes[k] += a[k] * b[k];
+        }
+    }
+    let low = (lanes[0] + lanes[4]) + (lanes[1] + lanes[5]);
+    let high = (lanes[2] + lanes[6]) + (lanes[3] + lanes[7]);
+    (low + high) + tail
+}
+
+/// Euclidean norm. Scaled only when the plain sum of squares leaves the safe range of f64.
+pub fn norm(x: &[f64]) -> f64 {
+    let squares = dot(x, x);
+    if squares.is_normal() && squares < 1e300 && squares > 1e-280 {
+        return squares.sqrt();
+    }
+    let scale = norm_inf(x);
+    if scale == 0.0 || !scale.is_finite() {
+        return scale;
+    }
+    scale * x.iter().map(|v| (v / scale) * (v / scale)).sum::<f64>().sqrt()
+}
+
+/// Largest absolute entry; NaN if there is one; 0 for an empty vector.
+pub fn norm_inf(x: &[f64]) -> f64 {
+    x.iter().fold(
+        0.0,
+        |largest: f64, v| if v.is_nan() || largest.is_nan() { f64::NAN } else { largest.max(v.abs()) },
+    )
+}
+
+/// y <- y + alpha x.
+pub fn axpy(alpha: f64, x: &[f64], y: &mut [f64]) {
+    assert_eq!(x.len(), y.len(), "axpy needs vectors of one length");
+    for (target, value) in y.iter_mut().zip(x) {
+        *target += alpha * value;
+    }
+}
+
+/// Sum of `values[k] * dense[indices[k]]`: a compressed row or column times a dense vector.
+///
+/// Every index must be below `dense.len()`; this is checked once per call, outside the loop.
+#[inline]
+pub fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
+    assert_eq!(indices.len(), values.len());
+    // indices of a compressed row or column ascend, so the last one is the largest
+    assert!(indices.last().is_none_or(|&last| (last as usize) < dense.len()));
+    debug_assert!(indices.iter().all(|&i| (i as usize) < dense.len()));
+    let (index_quads, value_quads) = (indices.chunks_exact(4), values.chunks_exact(4));
+    let (index_tail, value_tail) = (index_quads.remainder(), value_quads.remainder());
+    let mut lanes = [0.0f64; 4];
+    for (i, v) in index_quads.zip(value_quads) {
+        for k in 0..4 {
+            // SAFETY: callers pass rows or columns of an sprs matrix, whose indices ascend; the last was checked.
+            lanes[k] += v[k] * unsafe { *dense.get_unchecked(i[k] as usize) };
+        }
+    }
+    let mut tail = 0.0;
+    for (&i, &v) in index_tail.iter().zip(value_tail) {
+        tail += v * dense[i as usize];
+    }
+    ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + tail
+}
+
+/// `dense[indices[k]] += alpha * values[k]`.
+#[inline]
+pub fn sparse_axpy(alpha: f64, indices: &[u32], values: &[f64], dense: &mut [f64]) {
+    for (&i, &v) in indices.iter().zip(values) {
+        dense[i as usize] += alpha * v;
+    }
+}
+
+/// Cuts `0..offsets.len() - 1` compressed rows (or columns) into at most `pieces` ranges of about equal numbers of
+/// stored entries. Depends on the matrix alone, never on the number of threads.
+pub fn balanced_ranges(offsets: &[u32], pieces: usize) -> Vec<std::ops::Range<usize>> {
+    let outer = offsets.len().saturating_sub(1);
+    let weight = |i: usize| offsets[i] as usize - offsets[0] as usize + i;
+    let total = weight(outer.min(offsets.len().saturating_sub(1)));
+    let mut ranges = Vec::with_capacity(pieces);
+    let mut start = 0;
+    for piece in 1..=pieces {
+        let target = total * piece / pieces;
+        let mut end = start;
+        while end < outer && (weight(end + 1) <= target || piece == pieces) {
+            end += 1;
+        }
+        if end > start {
+            ranges.push(start..end);
+        }
+        start = end;
+    }
+    ranges
+}
+
+/// Splits `out` into the parts that the ranges cover; the ranges are consecutive and cover it all.
+pub fn split_by_ranges<'a, T>(mut out: &'a mut [T], ranges: &[std::ops::Range<usize>]) -> Vec<&'a mut [T]> {
+    let mut parts = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let (part, rest) = out.split_at_mut(range.len());
+        parts.push(part);
+        out = rest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reductions_have_the_same_bits_on_every_number_of_threads() {
+        let x: Vec<f64> = (0..300_007).map(|i| (i as f64 * 0.37).cos()).collect();
+        let bits = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| (dot(&x, &x).to_bits(), norm(&x).to_bits()))
+        };
+        let one = bits(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(bits(threads), one);
+        }
+    }
+
+    #[test]
+    fn norms_survive_the_ends_of_the_exponent_range() {
+        assert!((norm(&[3e200, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
+        assert!((norm(&[3e-200, 4e-200]) / 5e-200 - 1.0).abs() < 1e-15);
+        assert_eq!(norm(&[]), 0.0);
+        assert!(norm(&[f64::NAN, 1.0]).is_nan());
+        assert!(norm_inf(&[1.0, f64::NAN, 2.0]).is_nan());
+    }
+
+    proptest! {
+        #[test]
+        fn dot_agrees_with_the_plain_sum(x in prop::collection::vec(-1e3f64..1e3, 0..200)) {
+            let plain: f64 = x.iter().map(|v| v * (v + 1.0)).sum();
+            let y: Vec<f64> = x.iter().map(|v| v + 1.0).collect();
+            let scale: f64 = x.iter().map(|v| (v * (v + 1.0)).abs()).sum::<f64>() + 1.0;
+            prop_assert!((dot(&x, &y) - plain).abs() <= 1e-13 * scale);
+        }
+
+        #[test]
+        fn balanced_ranges_cover_everything_once(lengths in prop::collection::vec(0u32..50, 0..60), pieces in 1usize..9) {
+            let mut offsets = vec![0u32];
+            for l in &lengths { offsets.push(offsets[offsets.len() - 1] + l); }
+            let covered: Vec<usize> = balanced_ranges(&offsets, pieces).into_iter().flatten().collect();
+            prop_assert_eq!(covered, (0..lengths.len()).collect::<Vec<_>>());
+        }
+    }
+}
