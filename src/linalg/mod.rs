@@ -2,11 +2,19 @@
 //!
 //! - [`design`]: [`DesignMatrix`], the rows and columns of one data matrix, sparse or dense;
 //! - [`block`]: [`ColumnBlock`], a few columns of it, compact, with their weighted Gram matrix;
-//! - [`product`]: vector and sparse kernels, parallel with a fixed reduction order.
+//! - [`product`]: dots, norms and sparse products with a fixed order of summation;
+//! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
+//! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
+//! - [`sketch`]: random matrices that shorten tall ones;
+//! - [`line_search`]: Armijo and strong Wolfe steps along a line.
 
 pub mod block;
 pub mod design;
+pub mod factor;
+pub mod krylov;
+pub mod line_search;
 pub mod product;
+pub mod sketch;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};

@@ -5,6 +5,7 @@
 //! meet here, so that the rows could live on several machines without touching a method.
 
 use rayon::prelude::*;
+use sprs::CsMatViewI;
 
 /// Entries per partial sum of a reduction.
 pub const CHUNK: usize = 4096;
@@ -108,6 +109,18 @@ pub fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
 pub fn sparse_axpy(alpha: f64, indices: &[u32], values: &[f64], dense: &mut [f64]) {
     for (&i, &v) in indices.iter().zip(values) {
         dense[i as usize] += alpha * v;
+    }
+}
+
+/// y <- A x for A in CSR. Parallel over the rows, each summed in storage order.
+pub fn multiply(a: CsMatViewI<f64, u32>, x: &[f64], y: &mut [f64]) {
+    let row = |i: usize| -> f64 {
+        a.outer_view(i).map_or(0.0, |row| row.iter().map(|(j, &value)| value * x[j]).sum())
+    };
+    if a.nnz() < PARALLEL_ENTRIES {
+        y.iter_mut().enumerate().for_each(|(i, y)| *y = row(i));
+    } else {
+        y.par_iter_mut().with_min_len(256).enumerate().for_each(|(i, y)| *y = row(i));
     }
 }
 
