@@ -15,7 +15,8 @@ fn reference_cholesky(n: usize, a: &[f64]) -> Vec<f64> {
     for j in 0..n {
         for i in j..n {
             let sum: f64 = (0..j).map(|k| l[k * n + i] * l[k * n + j]).sum();
-            l[j * n + i] = if i == j { (a[j * n + j] - sum).sqrt() } else { (a[j * n + i] - sum) / l[j * n + j] };
+            l[j * n + i] =
+                if i == j { (a[j * n + j] - sum).sqrt() } else { (a[j * n + i] - sum) / l[j * n + j] };
         }
     }
     l
@@ -74,12 +75,16 @@ fn symmetric(n: usize, p: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
 
 /// Signs of the eigenvalues, by faer's eigenvalue solver.
 fn inertia_by_eigenvalues(n: usize, a: &[f64]) -> (Inertia, f64) {
-    let values = MatRef::from_column_major_slice(a, n, n).self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
+    let values =
+        MatRef::from_column_major_slice(a, n, n).self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
     let scale = largest(&values).max(f64::MIN_POSITIVE);
     let tiny = 1e-12 * scale;
     let count = |test: &dyn Fn(f64) -> bool| values.iter().filter(|&&v| test(v)).count();
-    let inertia =
-        Inertia { positive: count(&|v| v > tiny), negative: count(&|v| v < -tiny), zero: count(&|v| v.abs() <= tiny) };
+    let inertia = Inertia {
+        positive: count(&|v| v > tiny),
+        negative: count(&|v| v < -tiny),
+        zero: count(&|v| v.abs() <= tiny),
+    };
     (inertia, values.iter().fold(f64::INFINITY, |m, v| f64::min(m, v.abs())) / scale)
 }
 
@@ -261,10 +266,16 @@ fn zero_and_empty_matrices() {
     assert_eq!(dense.factor(0, &[]), Ok(Inertia::default()));
     assert_eq!(dense.solve_in_place(&mut []), Ok(()));
     let mut solver = SparseIndefinite::new();
-    assert_eq!(solver.factor(sparse(2, &[0.0; 4], true).view()), Ok(Inertia { positive: 0, negative: 0, zero: 2 }));
+    assert_eq!(
+        solver.factor(sparse(2, &[0.0; 4], true).view()),
+        Ok(Inertia { positive: 0, negative: 0, zero: 2 })
+    );
     assert_eq!(solver.factor(sparse(0, &[], true).view()), Ok(Inertia::default()));
     assert!(solver.solve(&[], &mut [], 3).is_ok());
-    assert_eq!(solver.factor(sparse(1, &[-2.0], false).view()), Ok(Inertia { positive: 0, negative: 1, zero: 0 }));
+    assert_eq!(
+        solver.factor(sparse(1, &[-2.0], false).view()),
+        Ok(Inertia { positive: 0, negative: 1, zero: 0 })
+    );
     let mut x = [0.0];
     solver.solve(&[3.0], &mut x, 3).unwrap();
     assert_eq!(x, [-1.5]);

@@ -11,6 +11,7 @@
 pub mod block;
 pub mod design;
 pub mod factor;
+mod gram;
 pub mod krylov;
 pub mod line_search;
 pub mod product;

@@ -76,6 +76,29 @@ impl DenseCholesky {
         }
     }
 
+    /// Factors a positive semidefinite A as [`factor`](Self::factor) does; where a pivot fails, the diagonal of `a` is
+    /// raised by 1e-14 of its mean, then by 100 times more at each of at most four further trials. Returns the shift.
+    ///
+    /// # Errors
+    /// As [`factor`](Self::factor), for the last trial.
+    pub fn factor_shifted(&mut self, n: usize, a: &mut [f64]) -> Result<f64, FactorError> {
+        let mut outcome = self.factor(n, a);
+        let mean = (0..n).map(|i| a[i * n + i]).sum::<f64>() / n.max(1) as f64;
+        let (mut shift, mut total) = (1e-14 * mean, 0.0);
+        for _ in 0..5 {
+            match outcome {
+                Ok(()) => return Ok(total),
+                Err(FactorError::NotPositiveDefinite { .. }) if shift > 0.0 => {}
+                Err(other) => return Err(other),
+            }
+            (0..n).for_each(|i| a[i * n + i] += shift);
+            total += shift;
+            shift *= 100.0;
+            outcome = self.factor(n, a);
+        }
+        outcome.map(|()| total)
+    }
+
     /// Copies the lower triangle into the padded storage.
     fn load(&mut self, n: usize, a: &[f64]) {
         let columns = n.next_multiple_of(WIDTH);
@@ -280,7 +303,12 @@ fn factor_block(block: &mut [[f64; WIDTH]; WIDTH], inverse: &mut [f64]) -> Optio
 
 /// Rows x with x L' = tile, L the diagonal block.
 #[inline(always)]
-fn solve_tile<S: Simd>(simd: S, mut tile: Tile<S>, block: &[[f64; WIDTH]; WIDTH], inverse: &[f64]) -> Tile<S> {
+fn solve_tile<S: Simd>(
+    simd: S,
+    mut tile: Tile<S>,
+    block: &[[f64; WIDTH]; WIDTH],
+    inverse: &[f64],
+) -> Tile<S> {
     for c in 0..WIDTH {
         for k in 0..c {
             let factor = simd.splat_f64s(-block[k][c]);

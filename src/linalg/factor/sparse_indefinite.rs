@@ -270,7 +270,10 @@ impl SparseIndefinite {
 
 /// The largest absolute value, NaN if there is any.
 fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |largest, value| if value.abs() > largest || value.is_nan() { value.abs() } else { largest })
+    x.iter().fold(
+        0.0,
+        |largest, value| if value.abs() > largest || value.is_nan() { value.abs() } else { largest },
+    )
 }
 
 fn backend(error: FeralError) -> FactorError {

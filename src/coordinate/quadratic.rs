@@ -1,0 +1,185 @@
+//! The inner problem: minimise g'd + d'H d / 2 + h(x + d) over a few coefficients, H dense.
+//!
+//! Cyclic proximal passes settle which coefficients sit on a kink; a Newton step on the others, clipped to their smooth
+//! pieces, ends the job. Passes before each Newton step matter: second-order steps alone let too many coefficients in
+//! where the support nearly equals the number of rows.
+
+use crate::linalg::factor::DenseCholesky;
+use crate::linalg::product::{axpy, dot_serial};
+use crate::problem::penalty::Penalty;
+
+/// Proximal passes before each Newton step.
+const PASSES: usize = 3;
+
+/// The inner problem and its current point. Position k of a block stands for column `columns[k]`; one position more
+/// than there are columns is the intercept.
+pub(super) struct Quadratic<'a> {
+    pub penalty: &'a dyn Penalty,
+    pub columns: &'a [usize],
+    /// H, column-major, both triangles.
+    pub hessian: &'a [f64],
+    /// Gradient of the smooth part at the current x.
+    pub gradient: Vec<f64>,
+    pub x: Vec<f64>,
+}
+
+/// Memory of the Newton steps, kept between problems.
+#[derive(Default)]
+pub(super) struct Workspace {
+    cholesky: DenseCholesky,
+    matrix: Vec<f64>,
+    trial: Vec<f64>,
+}
+
+/// What [`Quadratic::solve`] did.
+#[derive(Default)]
+pub(super) struct Work {
+    pub updates: u64,
+    pub factorizations: u64,
+}
+
+impl Quadratic<'_> {
+    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds.
+    pub fn solve(&mut self, target: f64, rounds: usize, workspace: &mut Workspace) -> Work {
+        let mut work = Work::default();
+        for _ in 0..rounds {
+            for _ in 0..PASSES {
+                work.updates += self.pass();
+            }
+            if self.violation() <= target {
+                break;
+            }
+            work.factorizations += 1;
+            self.newton(workspace);
+            if self.violation() <= target {
+                break;
+            }
+        }
+        work
+    }
+
+    /// Largest distance to optimality of a coefficient.
+    pub fn violation(&self) -> f64 {
+        let one = |(k, (&x, &g)): (usize, (&f64, &f64))| match self.columns.get(k) {
+            Some(&j) => self.penalty.violation(j, x, g),
+            None => g.abs(),
+        };
+        self.x.iter().zip(&self.gradient).enumerate().map(one).fold(0.0, f64::max)
+    }
+
+    /// One cyclic pass of exact coordinate minimisation; returns how many coefficients moved.
+    fn pass(&mut self) -> u64 {
+        let k = self.x.len();
+        let mut moved = 0;
+        for i in 0..k {
+            let curvature = self.hessian[i * k + i];
+            let (old, g) = (self.x[i], self.gradient[i]);
+            let new = match self.columns.get(i) {
+                Some(&j) if curvature > 0.0 => self.penalty.prox(j, old - g / curvature, 1.0 / curvature),
+                // a column of zeros: only the penalty speaks
+                Some(&j) => self.penalty.prox(j, old, f64::INFINITY),
+                None if curvature > 0.0 => old - g / curvature,
+                None => old,
+            };
+            if new != old && new.is_finite() {
+                axpy(new - old, &self.hessian[i * k..(i + 1) * k], &mut self.gradient);
+                self.x[i] = new;
+                moved += 1;
+            }
+        }
+        moved
+    }
+
+    /// A Newton step on the coefficients inside a smooth piece, clipped to it, shortened until it lowers the objective;
+    /// dropped if it doesn't.
+    fn newton(&mut self, workspace: &mut Workspace) {
+        let k = self.x.len();
+        let mut free = Vec::new();
+        for i in 0..k {
+            let piece = match self.columns.get(i) {
+                Some(&j) => {
+                    self.penalty.piece(j, self.x[i]).map(|p| (p.lower, p.upper, p.slope, p.curvature))
+                }
+                None => Some((f64::NEG_INFINITY, f64::INFINITY, 0.0, 0.0)),
+            };
+            free.extend(piece.map(|piece| (i, piece)));
+        }
+        let m = free.len();
+        if m == 0 {
+            return;
+        }
+        workspace.matrix.clear();
+        for &(i, (.., curvature)) in &free {
+            workspace.matrix.extend(free.iter().map(|&(row, _)| self.hessian[i * k + row]));
+            let diagonal = workspace.matrix.len() - m + (workspace.matrix.len() / m - 1);
+            workspace.matrix[diagonal] += curvature;
+        }
+        if workspace.cholesky.factor_shifted(m, &mut workspace.matrix).is_err() {
+            return;
+        }
+        let mut step: Vec<f64> =
+            free.iter().map(|&(i, (_, _, slope, _))| -(self.gradient[i] + slope)).collect();
+        if workspace.cholesky.solve_in_place(&mut step).is_err() || step.iter().any(|d| !d.is_finite()) {
+            return;
+        }
+        let mut length = 1.0;
+        for _ in 0..7 {
+            if self.take(&free, &step, length, &mut workspace.trial) {
+                return;
+            }
+            length *= 0.3;
+        }
+    }
+
+    /// Moves by `length * step`, clipped to the pieces, if that does not raise the objective.
+    fn take(
+        &mut self,
+        free: &[(usize, (f64, f64, f64, f64))],
+        step: &[f64],
+        length: f64,
+        trial: &mut Vec<f64>,
+    ) -> bool {
+        let k = self.x.len();
+        trial.clear();
+        trial.extend_from_slice(&self.gradient);
+        let mut moves = Vec::with_capacity(free.len());
+        let mut penalty_change = 0.0;
+        for (&(i, (lower, upper, ..)), &d) in free.iter().zip(step) {
+            let new = (self.x[i] + length * d).clamp(lower, upper);
+            let change = new - self.x[i];
+            if change != 0.0 {
+                axpy(change, &self.hessian[i * k..(i + 1) * k], trial);
+                if let Some(&j) = self.columns.get(i) {
+                    penalty_change += self.penalty.value(j, new) - self.penalty.value(j, self.x[i]);
+                }
+            }
+            moves.push((i, new, change));
+        }
+        // g'd + d'H d / 2 = d'(g + g_new) / 2, and how much rounding may hide of it
+        let terms: (f64, f64) =
+            moves.iter().fold((0.0, penalty_change.abs()), |(sum, size), &(i, _, change)| {
+                let term = 0.5 * change * (self.gradient[i] + trial[i]);
+                (sum + term, size + term.abs())
+            });
+        if !(terms.0 + penalty_change <= 1e-15 * terms.1) {
+            return false;
+        }
+        for (i, new, _) in moves {
+            self.x[i] = new;
+        }
+        std::mem::swap(&mut self.gradient, trial);
+        true
+    }
+
+    /// Change of the smooth part, g'd + d'H d / 2, and of the penalty, against the start (x0, gradient0).
+    pub fn model_slope(&self, x0: &[f64], gradient0: &[f64]) -> f64 {
+        let d: Vec<f64> = self.x.iter().zip(x0).map(|(new, old)| new - old).collect();
+        let penalty: f64 = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(k, &j)| self.penalty.value(j, self.x[k]) - self.penalty.value(j, x0[k]))
+            .sum();
+        dot_serial(gradient0, &d) + penalty
+    }
+}

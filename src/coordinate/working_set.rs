@@ -1,0 +1,173 @@
+//! Penalties with kinks: small sets of columns, each solved to second order.
+//!
+//! repeat: gradient and certificate over all columns; the set = the support and the columns whose proximal step would
+//! lower the objective most, twice the support in size; the problem restricted to the set, solved by
+//! [`Quadratic`] on its Gram matrix: once for the squared loss, as a short sequence of Newton models for others.
+
+use super::quadratic::{Quadratic, Workspace};
+use super::state::{Progress, State};
+use crate::control::{Run, Status};
+use crate::linalg::ColumnBlock;
+use crate::linalg::line_search::Armijo;
+
+/// No set is larger: its Gram matrix would take over 32 MB. Larger supports are solved block by block.
+const LARGEST_SET: usize = 2000;
+/// Newton models per set, for losses that are not quadratic.
+const MODELS: usize = 6;
+/// Rows whose loss is flat count with this part of the largest curvature, so that no model is unbounded.
+const CURVATURE_FLOOR: f64 = 1e-6;
+
+/// Runs until a limit is met; the state holds the answer.
+pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Status {
+    let curvature = state.model.loss.curvature_bound().unwrap_or(1.0);
+    let squares = state.model.design.weighted_squares(&state.s);
+    let lipschitz: Vec<f64> = squares.iter().map(|square| curvature * square).collect();
+    let mut workspace = Workspace::default();
+    let mut progress = Progress::new(state);
+    let mut set: Vec<usize> = Vec::new();
+    loop {
+        let models = state.counts.get("newton_models").copied().unwrap_or(0);
+        let row = [state.support_size() as f64, set.len() as f64, models as f64];
+        if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
+            return status;
+        }
+        if progress.has_stalled(state) {
+            return Status::Stalled;
+        }
+        set = choose(state, &lipschitz, first_size);
+        if set.is_empty() && !state.model.intercept {
+            return Status::Stalled;
+        }
+        solve_on(state, run, &set, &mut workspace);
+        state.refresh();
+    }
+}
+
+/// The support and the columns that promise the largest decrease, ascending.
+fn choose(state: &State, lipschitz: &[f64], first_size: usize) -> Vec<usize> {
+    let penalty = &*state.model.penalty;
+    let score = |j: usize| {
+        let violation = penalty.violation(j, state.x[j], state.gradient[j]);
+        if lipschitz[j] > 0.0 { violation * violation / lipschitz[j] } else { violation }
+    };
+    let free = |j: &usize| penalty.piece(*j, state.x[*j]).is_some();
+    let (mut set, rest): (Vec<usize>, Vec<usize>) = (0..state.x.len()).partition(free);
+    let mut candidates: Vec<(f64, usize)> =
+        rest.into_iter().map(|j| (score(j), j)).filter(|c| c.0 > 0.0).collect();
+    let size = first_size.max(2 * set.len()).min(LARGEST_SET);
+    if set.len() > LARGEST_SET / 2 {
+        // keep the worst half of the support's columns and leave room for new ones
+        let mut worst: Vec<(f64, usize)> = set.iter().map(|&j| (score(j), j)).collect();
+        keep_largest(&mut worst, (LARGEST_SET - candidates.len().min(LARGEST_SET / 2)).min(set.len()));
+        set = worst.into_iter().map(|(_, j)| j).collect();
+    }
+    keep_largest(&mut candidates, size.saturating_sub(set.len()).max(1));
+    set.extend(candidates.into_iter().map(|(_, j)| j));
+    set.sort_unstable();
+    set
+}
+
+/// Keeps the entries with the largest scores; ties go to the smaller index.
+fn keep_largest(scored: &mut Vec<(f64, usize)>, count: usize) {
+    if count < scored.len() {
+        scored.select_nth_unstable_by(count, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        scored.truncate(count);
+    }
+}
+
+/// Solves the model restricted to the columns of the set.
+fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspace) {
+    let model = state.model;
+    let mut block = model.design.select(set);
+    if model.intercept {
+        block = block.with_ones();
+    }
+    let quadratic_loss = model.loss.name() == "squared";
+    let largest = state.gradient.iter().fold(0.0f64, |m, g| m.max(g.abs()));
+    let target = largest * (1e-5 * state.certificate.relative.min(1.0)).max(1e-15);
+    let mut x: Vec<f64> = set.iter().map(|&j| state.x[j]).collect();
+    let mut gradient: Vec<f64> = set.iter().map(|&j| state.gradient[j]).collect();
+    if model.intercept {
+        x.push(state.intercept);
+        gradient.push(state.v.iter().sum());
+    }
+    let (mut weights, mut gram) = (state.s.clone(), Vec::new());
+    for _ in 0..MODELS {
+        if !quadratic_loss {
+            model.loss_curvatures(&state.z, &state.s, &mut weights);
+            if let Some(bound) = model.loss.curvature_bound() {
+                weights.iter_mut().zip(&state.s).for_each(|(w, s)| *w = w.max(CURVATURE_FLOOR * bound * s));
+            }
+        }
+        block.gram(&weights, &mut gram);
+        let mut inner = Quadratic {
+            penalty: &*model.penalty,
+            columns: set,
+            hessian: &gram,
+            gradient: gradient.clone(),
+            x: x.clone(),
+        };
+        let goal = if quadratic_loss { target } else { target.max(1e-3 * inner.violation()) };
+        let work = inner.solve(goal, 1000, workspace);
+        state.count("newton_models", 1);
+        state.count("coordinate_updates", work.updates);
+        state.count("factorizations", work.factorizations);
+        if quadratic_loss {
+            x = inner.x;
+            break;
+        }
+        let slope = inner.model_slope(&x, &gradient);
+        if !(slope < 0.0) || !step(state, &block, &inner.x, &mut x, slope, set) {
+            break;
+        }
+        model.loss_derivatives(&state.z, &state.s, &mut state.v);
+        block.multiply_transpose(&state.v, &mut gradient);
+        let at = Quadratic { penalty: &*model.penalty, columns: set, hessian: &[], gradient, x };
+        let violation = at.violation();
+        (gradient, x) = (at.gradient, at.x);
+        if violation <= target || run.should_stop().is_some() {
+            break;
+        }
+    }
+    for (&j, &value) in set.iter().zip(&x) {
+        state.x[j] = value;
+    }
+    if model.intercept {
+        state.intercept = x[set.len()];
+    }
+}
+
+/// Moves x towards `goal` as far as Armijo's rule on F allows; z follows. Says whether it moved.
+fn step(
+    state: &mut State,
+    block: &ColumnBlock,
+    goal: &[f64],
+    x: &mut [f64],
+    slope: f64,
+    set: &[usize],
+) -> bool {
+    let model = state.model;
+    let d: Vec<f64> = goal.iter().zip(x.iter()).map(|(new, old)| new - old).collect();
+    let mut dz = vec![0.0; state.z.len()];
+    block.add_product(&d, &mut dz);
+    let mut moved = state.z.clone();
+    let at = |x: &[f64], length: f64, k: usize| if length == 1.0 { goal[k] } else { x[k] + length * d[k] };
+    let mut value = |length: f64, x: &[f64]| {
+        for ((moved, z), dz) in moved.iter_mut().zip(&state.z).zip(&dz) {
+            *moved = z + length * dz;
+        }
+        let penalty: f64 =
+            set.iter().enumerate().map(|(k, &j)| model.penalty.value(j, at(x, length, k))).sum();
+        model.loss_value(&moved, &state.s) + penalty
+    };
+    let start = value(0.0, x);
+    let armijo = Armijo { rounding: 8.0, max_evaluations: 40, ..Armijo::default() };
+    let search = armijo.search(start, slope, |length| value(length, x));
+    let Ok(accepted) = search else { return false };
+    // the last evaluation is the accepted one
+    state.z = moved;
+    for k in 0..x.len() {
+        x[k] = at(x, accepted.step, k);
+    }
+    true
+}
