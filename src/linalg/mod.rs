@@ -3,6 +3,7 @@
 //! - [`design`]: [`DesignMatrix`], the rows and columns of one data matrix, sparse or dense;
 //! - [`block`]: [`ColumnBlock`], a few columns of it, compact, with their weighted Gram matrix;
 //! - [`product`]: dots, norms and sparse products with a fixed order of summation;
+//! - [`elementary`]: exponential and logarithm for vector loops;
 //! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
 //! - [`sketch`]: random matrices that shorten tall ones;
@@ -10,6 +11,7 @@
 
 pub mod block;
 pub mod design;
+pub mod elementary;
 pub mod factor;
 mod gram;
 pub mod krylov;

@@ -1,6 +1,7 @@
 //! phi(z; y) = ln(1 + exp(-y z)), y in {-1, +1}.
 
 use super::{Loss, relative_entropy};
+use crate::linalg::elementary::{exp_nonpositive, ln_1p_unit, vectorized};
 
 /// Logistic loss. Conjugate at v = -y a: a ln a + (1 - a) ln(1 - a) on 0 <= a <= 1.
 ///
@@ -9,9 +10,28 @@ use super::{Loss, relative_entropy};
 pub struct Logistic;
 
 /// (e, 1/(1 + e)) for e = exp(-|t|).
+#[inline(always)]
 fn tail(t: f64) -> (f64, f64) {
-    let e = (-t.abs()).exp();
+    let e = exp_nonpositive(-t.abs());
     (e, 1.0 / (1.0 + e))
+}
+
+#[inline(always)]
+fn value(t: f64) -> f64 {
+    (-t).max(0.0) + ln_1p_unit(exp_nonpositive(-t.abs()))
+}
+
+/// 1/(1 + exp(t)).
+#[inline(always)]
+fn other_class(t: f64) -> f64 {
+    let (e, inverse) = tail(t);
+    inverse * if t >= 0.0 { e } else { 1.0 }
+}
+
+#[inline(always)]
+fn curvature(t: f64) -> f64 {
+    let (e, inverse) = tail(t);
+    e * inverse * inverse
 }
 
 impl Loss for Logistic {
@@ -28,19 +48,15 @@ impl Loss for Logistic {
     }
 
     fn value(&self, z: f64, y: f64) -> f64 {
-        let t = y * z;
-        (-t).max(0.0) + (-t.abs()).exp().ln_1p()
+        value(y * z)
     }
 
     fn derivative(&self, z: f64, y: f64) -> f64 {
-        let t = y * z;
-        let (e, inverse) = tail(t);
-        -y * if t >= 0.0 { e * inverse } else { inverse }
+        -y * other_class(y * z)
     }
 
     fn curvature(&self, z: f64, y: f64) -> f64 {
-        let (e, inverse) = tail(y * z);
-        e * inverse * inverse
+        curvature(y * z)
     }
 
     fn curvature_bound(&self) -> Option<f64> {
@@ -59,5 +75,46 @@ impl Loss for Logistic {
         // the relative entropy of (a, 1 - a) against (p, 1 - p); 1 - a is formed from the smaller difference
         let a = a.clamp(0.0, 1.0);
         relative_entropy(a, p) + relative_entropy((rest - (a - p)).max(0.0), rest)
+    }
+
+    fn sum(&self, z: &[f64], y: &[f64], s: &[f64]) -> f64 {
+        vectorized(
+            #[inline(always)]
+            || {
+                // one accumulator per lane: the order of summation is the same on every machine
+                let mut lanes = [0.0; 8];
+                let (z8, y8, s8) = (z.chunks_exact(8), y.chunks_exact(8), s.chunks_exact(8));
+                let tail = z8.remainder().iter().zip(y8.remainder()).zip(s8.remainder());
+                let rest: f64 = tail.map(|((z, y), s)| s * value(y * z)).sum();
+                for ((z, y), s) in z8.zip(y8).zip(s8) {
+                    for k in 0..8 {
+                        lanes[k] += s[k] * value(y[k] * z[k]);
+                    }
+                }
+                lanes.iter().sum::<f64>() + rest
+            },
+        )
+    }
+
+    fn derivatives(&self, z: &[f64], y: &[f64], s: &[f64], out: &mut [f64]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (((out, z), y), s) in out.iter_mut().zip(z).zip(y).zip(s) {
+                    *out = -s * y * other_class(y * z);
+                }
+            },
+        );
+    }
+
+    fn curvatures(&self, z: &[f64], y: &[f64], s: &[f64], out: &mut [f64]) {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (((out, z), y), s) in out.iter_mut().zip(z).zip(y).zip(s) {
+                    *out = s * curvature(y * z);
+                }
+            },
+        );
     }
 }
