@@ -36,7 +36,9 @@ fn main() {
 }
 
 fn dense_cholesky() {
-    println!("dense Cholesky, microseconds: factor own / faer llt (scratch kept) = ratio | solve own / faer = ratio | own Gflop/s");
+    println!(
+        "dense Cholesky, microseconds: factor own / faer llt (scratch kept) = ratio | solve own / faer = ratio | own Gflop/s"
+    );
     for n in [5, 10, 20, 40, 64, 100, 150, 200, 300, 500, 1000] {
         let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
         let mut a: Vec<f64> = (0..n * n).map(|_| rng.random_range(-1.0..1.0)).collect();
@@ -93,7 +95,9 @@ fn grid(m: usize) -> CsMatI<f64, u32> {
     let mut t = TriMatI::<f64, u32>::new((m * m, m * m));
     for k in 0..m * m {
         t.add_triplet(k, k, 4.0);
-        for other in [(k % m + 1 < m).then_some(k + 1), (k + m < m * m).then_some(k + m)].into_iter().flatten() {
+        for other in
+            [(k % m + 1 < m).then_some(k + 1), (k + m < m * m).then_some(k + m)].into_iter().flatten()
+        {
             t.add_triplet(k, other, -1.0);
             t.add_triplet(other, k, -1.0);
         }
@@ -176,7 +180,15 @@ impl<'a> FaerIntranode<'a> {
             .factorize_numeric_intranode_lblt_scratch::<f64>(Par::Seq, Default::default())
             .or(symbolic.solve_in_place_scratch::<f64>(1, Par::Seq));
         let values = vec![0.0; symbolic.len_val()];
-        Self { a, symbolic, values, subdiagonal: vec![0.0; n], forward: vec![0; n], inverse: vec![0; n], memory: MemBuffer::new(need) }
+        Self {
+            a,
+            symbolic,
+            values,
+            subdiagonal: vec![0.0; n],
+            forward: vec![0; n],
+            inverse: vec![0; n],
+            memory: MemBuffer::new(need),
+        }
     }
 
     /// Factors, and solves once where x is given.
@@ -214,12 +226,15 @@ fn relative_residual(a: &CsMatI<f64, u32>, b: &[f64], x: &[f64]) -> f64 {
             r[j] -= value * x[i];
         }
     }
-    let largest = |v: &[f64]| v.iter().fold(0.0, |m, v| if v.is_nan() { f64::NAN } else { f64::max(m, v.abs()) });
+    let largest =
+        |v: &[f64]| v.iter().fold(0.0, |m, v| if v.is_nan() { f64::NAN } else { f64::max(m, v.abs()) });
     largest(&r) / largest(b)
 }
 
 fn kkt() {
-    println!("KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals unrefined | inertia");
+    println!(
+        "KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals unrefined | inertia"
+    );
     let cases = [
         ("banded", 700, 300, 3, true, true),
         ("banded", 7000, 3000, 3, true, true),
@@ -235,7 +250,7 @@ fn kkt() {
         let start = Instant::now();
         let inertia = feral.factor(a.view()).unwrap();
         let first = start.elapsed().as_secs_f64();
-        let again = fastest(|| drop(feral.factor(black_box(a.view())).unwrap()));
+        let again = fastest(|| _ = feral.factor(black_box(a.view())).unwrap());
         let mut x = vec![0.0; n + m];
         let unrefined = feral.solve(&b, &mut x, 0).map_or(f64::NAN, |r| r.relative_residual);
         let mut faer = FaerIntranode::new(&a);
@@ -261,9 +276,14 @@ fn kkt() {
         let mut full = vec![0.0; size * size];
         a.iter().for_each(|(&v, (i, j))| full[j as usize * size + i as usize] = v);
         let mut dense = DenseIndefinite::new();
-        let dense_time = fastest(|| drop(dense.factor(size, black_box(&full)).unwrap()));
+        let dense_time = fastest(|| _ = dense.factor(size, black_box(&full)).unwrap());
         let mut feral = SparseIndefinite::new();
-        let feral_time = fastest(|| drop(feral.factor(black_box(a.view())).unwrap()));
-        println!("n {size:4}: {:9.1} / {:9.1} = {:5.2}", 1e6 * dense_time, 1e6 * feral_time, dense_time / feral_time);
+        let feral_time = fastest(|| _ = feral.factor(black_box(a.view())).unwrap());
+        println!(
+            "n {size:4}: {:9.1} / {:9.1} = {:5.2}",
+            1e6 * dense_time,
+            1e6 * feral_time,
+            dense_time / feral_time
+        );
     }
 }

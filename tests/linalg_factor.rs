@@ -15,7 +15,8 @@ fn reference_cholesky(n: usize, a: &[f64]) -> Vec<f64> {
     for j in 0..n {
         for i in j..n {
             let sum: f64 = (0..j).map(|k| l[k * n + i] * l[k * n + j]).sum();
-            l[j * n + i] = if i == j { (a[j * n + j] - sum).sqrt() } else { (a[j * n + i] - sum) / l[j * n + j] };
+            l[j * n + i] =
+                if i == j { (a[j * n + j] - sum).sqrt() } else { (a[j * n + i] - sum) / l[j * n + j] };
         }
     }
     l
@@ -74,12 +75,16 @@ fn symmetric(n: usize, p: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
 
 /// Signs of the eigenvalues, by faer's eigenvalue solver.
 fn inertia_by_eigenvalues(n: usize, a: &[f64]) -> (Inertia, f64) {
-    let values = MatRef::from_column_major_slice(a, n, n).self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
+    let values =
+        MatRef::from_column_major_slice(a, n, n).self_adjoint_eigenvalues(faer::Side::Lower).unwrap();
     let scale = largest(&values).max(f64::MIN_POSITIVE);
     let tiny = 1e-12 * scale;
     let count = |test: &dyn Fn(f64) -> bool| values.iter().filter(|&&v| test(v)).count();
-    let inertia =
-        Inertia { positive: count(&|v| v > tiny), negative: count(&|v| v < -tiny), zero: count(&|v| v.abs() <= tiny) };
+    let inertia = Inertia {
+        positive: count(&|v| v > tiny),
+        negative: count(&|v| v < -tiny),
+        zero: count(&|v| v.abs() <= tiny),
+    };
     (inertia, values.iter().fold(f64::INFINITY, |m, v| f64::min(m, v.abs())) / scale)
 }
 
@@ -87,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn dense_cholesky_agrees_with_the_textbook(n in 0usize..90, seed in 0u64..1000) {
+    fn dense_cholesky_agrees_with_the_textbook(n in prop_oneof![8 => 0usize..90, 1 => 250usize..400], seed in 0u64..1000) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let a = positive_definite(n, 1.0, &mut rng);
         let mut cholesky = DenseCholesky::new();
@@ -247,6 +252,30 @@ fn sparse_cholesky_names_the_row_that_fails() {
 }
 
 #[test]
+fn the_row_that_fails_is_named_by_the_supernodal_method_too() {
+    // a full block beside a row of its own, wherever the ordering puts that
+    let n = 151;
+    let block = positive_definite(n - 1, 1.0, &mut ChaCha8Rng::seed_from_u64(2));
+    for at in [0, 70, n - 1] {
+        let old = |i: usize| if i > at { i - 1 } else { i };
+        let mut a = vec![0.0; n * n];
+        for j in (0..n).filter(|&j| j != at) {
+            for i in (0..n).filter(|&i| i != at) {
+                a[j * n + i] = block[old(j) * (n - 1) + old(i)];
+            }
+        }
+        a[at * n + at] = -1.0;
+        let outcome = SparseCholesky::new().factor(sparse(n, &a, true).view());
+        assert_eq!(outcome, Err(FactorError::NotPositiveDefinite { pivot: at }));
+    }
+    // inside the block any row may come first, so the pivot need not be the bad row; it is a row of the matrix all the same
+    let mut a = block.clone();
+    a[(n - 2) * (n - 1) + n - 2] = -1.0;
+    let outcome = SparseCholesky::new().factor(sparse(n - 1, &a, true).view());
+    assert!(matches!(outcome, Err(FactorError::NotPositiveDefinite { pivot }) if pivot < n - 1));
+}
+
+#[test]
 fn badly_scaled_matrices_are_not_singular() {
     let a = [1e20, 0.0, 0.0, 0.0, -1e-20, 0.0, 0.0, 0.0, 1.0];
     let expected = Inertia { positive: 2, negative: 1, zero: 0 };
@@ -261,10 +290,16 @@ fn zero_and_empty_matrices() {
     assert_eq!(dense.factor(0, &[]), Ok(Inertia::default()));
     assert_eq!(dense.solve_in_place(&mut []), Ok(()));
     let mut solver = SparseIndefinite::new();
-    assert_eq!(solver.factor(sparse(2, &[0.0; 4], true).view()), Ok(Inertia { positive: 0, negative: 0, zero: 2 }));
+    assert_eq!(
+        solver.factor(sparse(2, &[0.0; 4], true).view()),
+        Ok(Inertia { positive: 0, negative: 0, zero: 2 })
+    );
     assert_eq!(solver.factor(sparse(0, &[], true).view()), Ok(Inertia::default()));
     assert!(solver.solve(&[], &mut [], 3).is_ok());
-    assert_eq!(solver.factor(sparse(1, &[-2.0], false).view()), Ok(Inertia { positive: 0, negative: 1, zero: 0 }));
+    assert_eq!(
+        solver.factor(sparse(1, &[-2.0], false).view()),
+        Ok(Inertia { positive: 0, negative: 1, zero: 0 })
+    );
     let mut x = [0.0];
     solver.solve(&[3.0], &mut x, 3).unwrap();
     assert_eq!(x, [-1.5]);

@@ -15,7 +15,9 @@ fn grid(m: usize, shift: f64) -> CsMatI<f64, u32> {
     let mut t = TriMatI::<f64, u32>::new((m * m, m * m));
     for k in 0..m * m {
         t.add_triplet(k, k, 4.0 + shift);
-        for other in [(k % m + 1 < m).then_some(k + 1), (k + m < m * m).then_some(k + m)].into_iter().flatten() {
+        for other in
+            [(k % m + 1 < m).then_some(k + 1), (k + m < m * m).then_some(k + m)].into_iter().flatten()
+        {
             t.add_triplet(k, other, -1.0);
             t.add_triplet(other, k, -1.0);
         }
@@ -214,7 +216,8 @@ fn incomplete_cholesky_of_a_full_pattern_is_exact_and_a_shift_rescues() {
     assert!((matrix_of(&cholesky) * dense(&a) - Mat::<f64>::identity(n, n)).norm_max() < 1e-13);
     // positive definite, yet IC(0) breaks down on it (Kershaw 1978)
     let mut t = TriMatI::<f64, u32>::new((4, 4));
-    let kershaw = [[3.0, -2.0, 0.0, 2.0], [-2.0, 3.0, -2.0, 0.0], [0.0, -2.0, 3.0, -2.0], [2.0, 0.0, -2.0, 3.0]];
+    let kershaw =
+        [[3.0, -2.0, 0.0, 2.0], [-2.0, 3.0, -2.0, 0.0], [0.0, -2.0, 3.0, -2.0], [2.0, 0.0, -2.0, 3.0]];
     for (i, row) in kershaw.iter().enumerate() {
         for (j, &v) in row.iter().enumerate().filter(|(_, v)| **v != 0.0) {
             t.add_triplet(i, j, v);
@@ -224,12 +227,21 @@ fn incomplete_cholesky_of_a_full_pattern_is_exact_and_a_shift_rescues() {
     let cholesky = IncompleteCholesky::new(a.view()).unwrap();
     assert!(cholesky.shift() > 0.0);
     let mut x = vec![0.0; 4];
-    let outcome =
-        conjugate_gradient(&a, &cholesky, &[1.0, 2.0, 3.0, 4.0], &mut x, &tight(), &mut Workspace::new(), None);
+    let outcome = conjugate_gradient(
+        &a,
+        &cholesky,
+        &[1.0, 2.0, 3.0, 4.0],
+        &mut x,
+        &tight(),
+        &mut Workspace::new(),
+        None,
+    );
     assert_eq!(outcome.unwrap().status, Status::Converged);
     // no shift helps here
     let mut t = TriMatI::<f64, u32>::new((2, 2));
-    [(0, 0, 1e-200), (1, 1, 1e-200), (0, 1, 1e200), (1, 0, 1e200)].iter().for_each(|&(i, j, v)| t.add_triplet(i, j, v));
+    [(0, 0, 1e-200), (1, 1, 1e-200), (0, 1, 1e200), (1, 0, 1e200)]
+        .iter()
+        .for_each(|&(i, j, v)| t.add_triplet(i, j, v));
     let hopeless: CsMatI<f64, u32> = t.to_csr();
     assert!(matches!(IncompleteCholesky::new(hopeless.view()), Err(KrylovError::Shift { .. })));
 }
@@ -312,7 +324,9 @@ fn trouble_has_a_name() {
     let mut x = [0.0; 3];
     let outcome = minres(&singular, &Identity(3), &b, &mut x, &stopping, &mut w, None).unwrap();
     assert_eq!(outcome.status, Status::Stagnated);
-    assert!((outcome.residual - 3.0).abs() < 1e-12 && (x[0] - 0.5).abs() < 1e-12 && (x[1] + 2.0).abs() < 1e-12);
+    assert!(
+        (outcome.residual - 3.0).abs() < 1e-12 && (x[0] - 0.5).abs() < 1e-12 && (x[1] + 2.0).abs() < 1e-12
+    );
     let mut x = [0.0; 3];
     let outcome = gmres(&singular, &Identity(3), &b, &mut x, 3, &stopping, &mut w, None).unwrap();
     assert_eq!(outcome.status, Status::Stagnated);
@@ -321,7 +335,12 @@ fn trouble_has_a_name() {
     for outcome in [
         conjugate_gradient(
             &FromFn::new(2, |x: &[f64], y: &mut [f64]| y.copy_from_slice(&[x[0], 0.0])),
-            &Identity(2), &[1.0, 0.0], &mut [0.0; 2], &stopping, &mut w, None,
+            &Identity(2),
+            &[1.0, 0.0],
+            &mut [0.0; 2],
+            &stopping,
+            &mut w,
+            None,
         ),
         minres(&singular, &Identity(3), &[1.0, 2.0, 0.0], &mut [0.0; 3], &stopping, &mut w, None),
         gmres(&singular, &Identity(3), &[1.0, 2.0, 0.0], &mut [0.0; 3], 5, &stopping, &mut w, None),
@@ -345,26 +364,42 @@ fn edges_and_bad_input() {
     for n in [0, 3] {
         let zeros = vec![0.0; n];
         for outcome in [
-            conjugate_gradient(&Identity(n), &Identity(n), &zeros, &mut vec![0.0; n], &stopping, &mut w, None),
+            conjugate_gradient(
+                &Identity(n),
+                &Identity(n),
+                &zeros,
+                &mut vec![0.0; n],
+                &stopping,
+                &mut w,
+                None,
+            ),
             minres(&Identity(n), &Identity(n), &zeros, &mut vec![0.0; n], &stopping, &mut w, None),
             gmres(&Identity(n), &Identity(n), &zeros, &mut vec![0.0; n], 4, &stopping, &mut w, None),
         ] {
             let outcome = outcome.unwrap();
-            assert_eq!((outcome.status, outcome.iterations, outcome.relative_residual), (Status::Converged, 0, 0.0));
+            assert_eq!(
+                (outcome.status, outcome.iterations, outcome.relative_residual),
+                (Status::Converged, 0, 0.0)
+            );
         }
     }
     let mut stop = |_: &Progress| ControlFlow::Break(());
     let a = grid(5, 0.0);
-    let outcome = minres(&a, &Identity(25), &vector(25, 1), &mut [0.0; 25], &stopping, &mut w, Some(&mut stop));
+    let outcome =
+        minres(&a, &Identity(25), &vector(25, 1), &mut [0.0; 25], &stopping, &mut w, Some(&mut stop));
     assert_eq!(outcome.map(|o| (o.status, o.iterations)), Ok((Status::Stopped, 1)));
     let error = minres(&a, &Identity(24), &[0.0; 25], &mut [0.0; 25], &stopping, &mut w, None).unwrap_err();
     assert!(matches!(error, KrylovError::Dimension { expected: 25, actual: 24, .. }));
-    let error = gmres(&Identity(1), &Identity(1), &[f64::NAN], &mut [0.0], 1, &stopping, &mut w, None).unwrap_err();
+    let error =
+        gmres(&Identity(1), &Identity(1), &[f64::NAN], &mut [0.0], 1, &stopping, &mut w, None).unwrap_err();
     assert!(matches!(error, KrylovError::NonFinite { index: 0, .. }));
     assert!(gmres(&Identity(1), &Identity(1), &[1.0], &mut [0.0], 0, &stopping, &mut w, None).is_err());
     assert!(matches!(Ssor::new(a.view(), 2.0), Err(KrylovError::Option { name: "omega", .. })));
     assert_eq!(Jacobi::new(&[1.0, -1.0]).unwrap_err(), KrylovError::Diagonal { row: 1, value: -1.0 });
-    assert!(matches!(IncompleteCholesky::new(CsMatI::<f64, u32>::zero((2, 2)).view()), Err(KrylovError::Diagonal { row: 0, .. })));
+    assert!(matches!(
+        IncompleteCholesky::new(CsMatI::<f64, u32>::zero((2, 2)).view()),
+        Err(KrylovError::Diagonal { row: 0, .. })
+    ));
 }
 
 #[test]

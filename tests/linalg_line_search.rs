@@ -78,7 +78,12 @@ fn wolfe_reaches_a_tight_slope_on_more_and_thuentes_first_function() {
     // phi = -t / (t^2 + 2), minimiser sqrt(2) (More and Thuente 1994, function 5.1)
     let phi = |t: f64| (-t / (t * t + 2.0), (t * t - 2.0) / (t * t + 2.0).powi(2));
     for initial_step in [1e-3, 0.1, 10.0, 1000.0] {
-        let search = StrongWolfe { initial_step, curvature: 0.0011, sufficient_decrease: 0.001, ..StrongWolfe::default() };
+        let search = StrongWolfe {
+            initial_step,
+            curvature: 0.0011,
+            sufficient_decrease: 0.001,
+            ..StrongWolfe::default()
+        };
         let accepted = search.search(0.0, -0.5, phi).unwrap();
         assert!((accepted.step - 2f64.sqrt()).abs() < 0.01, "{accepted:?}");
         assert!(accepted.evaluations <= 20, "{accepted:?}");
@@ -88,7 +93,10 @@ fn wolfe_reaches_a_tight_slope_on_more_and_thuentes_first_function() {
 #[test]
 fn what_cannot_work_is_named() {
     let rise = |t: f64| t;
-    assert!(matches!(Armijo::default().search(0.0, -1.0, rise), Err(LineSearchError::TooShort { best: None, .. })));
+    assert!(matches!(
+        Armijo::default().search(0.0, -1.0, rise),
+        Err(LineSearchError::TooShort { best: None, .. })
+    ));
     assert_eq!(Armijo::default().search(0.0, 1.0, rise), Err(LineSearchError::NotDescent(1.0)));
     assert!(matches!(Armijo::default().search(0.0, f64::NAN, rise), Err(LineSearchError::NotDescent(_))));
     assert!(matches!(Armijo::default().search(f64::NAN, -1.0, rise), Err(LineSearchError::Start(_))));
@@ -99,17 +107,26 @@ fn what_cannot_work_is_named() {
     let wolfe = StrongWolfe::default();
     let Err(LineSearchError::Unbounded { best }) = wolfe.search(0.0, -1.0, |t| (-t, -1.0)) else { panic!() };
     assert_eq!(best.step, 1e10);
-    assert!(matches!(wolfe.search(0.0, -1.0, |t| (t, 1.0)), Err(LineSearchError::TooShort { best: None, .. } | LineSearchError::Evaluations { best: None, .. })));
+    assert!(matches!(
+        wolfe.search(0.0, -1.0, |t| (t, 1.0)),
+        Err(LineSearchError::TooShort { best: None, .. } | LineSearchError::Evaluations { best: None, .. })
+    ));
     // a kink: decrease everywhere near it, but no flat point
     let kink = |t: f64| ((t - 0.3).abs(), (t - 0.3).signum());
     match (StrongWolfe { curvature: 0.5, ..wolfe }).search(0.3, -1.0, kink) {
-        Err(LineSearchError::TooShort { best: Some(best), .. } | LineSearchError::Evaluations { best: Some(best), .. }) => {
+        Err(
+            LineSearchError::TooShort { best: Some(best), .. }
+            | LineSearchError::Evaluations { best: Some(best), .. },
+        ) => {
             assert!((best.step - 0.3).abs() < 1e-3 && best.value < 1e-3);
         }
         other => panic!("{other:?}"),
     }
     let everywhere_nan = Armijo::default().search(0.0, -1.0, |_| f64::NAN);
-    assert!(matches!(everywhere_nan, Err(LineSearchError::TooShort { .. } | LineSearchError::Evaluations { .. })));
+    assert!(matches!(
+        everywhere_nan,
+        Err(LineSearchError::TooShort { .. } | LineSearchError::Evaluations { .. })
+    ));
 }
 
 #[test]

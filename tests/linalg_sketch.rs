@@ -109,7 +109,10 @@ fn the_mean_of_s_transposed_s_is_the_identity() {
                 let mean = sum[(i, j)] / draws as f64;
                 let error = ((squares[(i, j)] / draws as f64 - mean * mean).max(0.0) / draws as f64).sqrt();
                 let expected = if i == j { 1.0 } else { 0.0 };
-                assert!((mean - expected).abs() <= 6.0 * error + 1e-12, "{name} ({i}, {j}): {mean} +- {error}");
+                assert!(
+                    (mean - expected).abs() <= 6.0 * error + 1e-12,
+                    "{name} ({i}, {j}): {mean} +- {error}"
+                );
             }
         }
     }
@@ -184,7 +187,8 @@ fn bad_sizes_are_refused() {
         assert_eq!(sketch.apply_sparse(by_columns.view(), &mut out), Err(SketchError::NotByRows));
     }
     // nothing to sketch
-    for sketch in [&Gaussian::new(2, 0, rng).unwrap() as &dyn Sketch, &SparseSign::new(2, 0, 2, rng).unwrap()] {
+    for sketch in [&Gaussian::new(2, 0, rng).unwrap() as &dyn Sketch, &SparseSign::new(2, 0, 2, rng).unwrap()]
+    {
         let mut y = [1.0; 2];
         sketch.apply_vector(&[], &mut y).unwrap();
         assert_eq!(y, [0.0; 2]);

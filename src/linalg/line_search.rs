@@ -45,7 +45,9 @@ pub enum LineSearchError {
         expected: &'static str,
     },
     /// Steps down to the smallest were refused: rounding hides the descent, or the slope is wrong.
-    #[error("no step from the first down to {smallest:e} decreases the value enough ({evaluations} evaluations)")]
+    #[error(
+        "no step from the first down to {smallest:e} decreases the value enough ({evaluations} evaluations)"
+    )]
     TooShort {
         /// The last step tried.
         smallest: f64,
@@ -90,7 +92,13 @@ pub struct Armijo {
 
 impl Default for Armijo {
     fn default() -> Self {
-        Self { sufficient_decrease: 1e-4, initial_step: 1.0, smallest_step: 1e-16, max_evaluations: 60, rounding: 0.0 }
+        Self {
+            sufficient_decrease: 1e-4,
+            initial_step: 1.0,
+            smallest_step: 1e-16,
+            max_evaluations: 60,
+            rounding: 0.0,
+        }
     }
 }
 
@@ -148,7 +156,12 @@ fn check_start(value: f64, slope: f64) -> Result<(), LineSearchError> {
 fn check_options(sufficient_decrease: f64, initial_step: f64, rounding: f64) -> Result<(), LineSearchError> {
     let positive = |v: f64| v > 0.0 && v.is_finite();
     let checks = [
-        ("sufficient_decrease", sufficient_decrease, sufficient_decrease > 0.0 && sufficient_decrease < 1.0, "in (0, 1)"),
+        (
+            "sufficient_decrease",
+            sufficient_decrease,
+            sufficient_decrease > 0.0 && sufficient_decrease < 1.0,
+            "in (0, 1)",
+        ),
         ("initial_step", initial_step, positive(initial_step), "positive and finite"),
         ("rounding", rounding, rounding >= 0.0 && rounding.is_finite(), "finite and not negative"),
     ];
@@ -244,7 +257,12 @@ impl StrongWolfe {
         };
         let c2 = self.curvature;
         range(c2 > self.sufficient_decrease && c2 < 1.0, "curvature", c2, "in (sufficient_decrease, 1)")?;
-        range(self.largest_step >= self.initial_step, "largest_step", self.largest_step, "at least initial_step")?;
+        range(
+            self.largest_step >= self.initial_step,
+            "largest_step",
+            self.largest_step,
+            "at least initial_step",
+        )?;
         let slack = self.rounding * f64::EPSILON * value.abs();
         let start = Point { step: 0.0, value, slope };
         Wolfe { options: self, phi, start, slack, evaluations: 0, best: None }.bracket()
@@ -292,7 +310,9 @@ impl<F: FnMut(f64) -> (f64, f64)> Wolfe<'_, F> {
     fn zoom(mut self, mut low: Point, mut high: Point) -> Result<Accepted, LineSearchError> {
         loop {
             let width = high.step - low.step;
-            if width.abs() <= 4.0 * f64::EPSILON * low.step.max(high.step) || high.step.max(low.step) < f64::MIN_POSITIVE {
+            if width.abs() <= 4.0 * f64::EPSILON * low.step.max(high.step)
+                || high.step.max(low.step) < f64::MIN_POSITIVE
+            {
                 let (smallest, evaluations) = (low.step.max(high.step), self.evaluations);
                 let best = self.best.map(|point| self.accept(point));
                 return Err(LineSearchError::TooShort { smallest, evaluations, best });

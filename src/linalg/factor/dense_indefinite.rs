@@ -1,10 +1,12 @@
 //! Dense symmetric indefinite factorisation (Bunch-Kaufman) through faer, with inertia.
 
+use faer::diag::{DiagMut, DiagRef};
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::lblt::factor::{LbltParams, PivotingStrategy, cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::lblt::factor::{
+    LbltParams, PivotingStrategy, cholesky_in_place, cholesky_in_place_scratch,
+};
 use faer::linalg::cholesky::lblt::solve::{solve_in_place, solve_in_place_scratch};
 use faer::perm::PermRef;
-use faer::diag::{DiagMut, DiagRef};
 use faer::{Auto, MatMut, MatRef, Par, Spec};
 
 use super::{FactorError, Inertia, SCALING_PASSES, expect_size, power_of_two_scale, zero_pivot};

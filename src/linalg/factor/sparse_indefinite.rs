@@ -114,6 +114,8 @@ impl SparseIndefinite {
         self.equilibrate();
         match self.solver.factor(&self.lower, None) {
             FactorStatus::Success | FactorStatus::WrongInertia { .. } => {}
+            // where only the scaling found the matrix to be structurally singular the factors are there to be counted
+            FactorStatus::Singular if self.solver.factors().is_some() => {}
             FactorStatus::Singular => return Err(FactorError::Singular { zero: 1 }),
             FactorStatus::FatalError(error) => return Err(backend(error)),
         }
@@ -270,7 +272,10 @@ impl SparseIndefinite {
 
 /// The largest absolute value, NaN if there is any.
 fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |largest, value| if value.abs() > largest || value.is_nan() { value.abs() } else { largest })
+    x.iter().fold(
+        0.0,
+        |largest, value| if value.abs() > largest || value.is_nan() { value.abs() } else { largest },
+    )
 }
 
 fn backend(error: FeralError) -> FactorError {

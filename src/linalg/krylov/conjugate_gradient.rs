@@ -45,8 +45,14 @@ pub fn conjugate_gradient(
         }
     };
     let true_residual = residual(a, b, x, r);
-    let status = if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
-    Ok(Outcome { status, iterations, residual: true_residual, relative_residual: ratio(true_residual, b_norm) })
+    let status =
+        if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
+    Ok(Outcome {
+        status,
+        iterations,
+        residual: true_residual,
+        relative_residual: ratio(true_residual, b_norm),
+    })
 }
 
 /// Iterations between two computations of the true residual.

@@ -59,8 +59,14 @@ pub fn gmres(
         }
     };
     let true_residual = residual(a, b, x, &mut cycle.basis[..n]);
-    let status = if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
-    Ok(Outcome { status, iterations, residual: true_residual, relative_residual: ratio(true_residual, b_norm) })
+    let status =
+        if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
+    Ok(Outcome {
+        status,
+        iterations,
+        residual: true_residual,
+        relative_residual: ratio(true_residual, b_norm),
+    })
 }
 
 /// One cycle between restarts: A M^{-1} V_k = V_{k+1} H_k.
@@ -166,7 +172,8 @@ impl Cycle<'_> {
         let size = norm(&column[..k + 2]);
         for (i, rotation) in self.rotations.chunks_exact(2).take(k).enumerate() {
             let (c, s) = (rotation[0], rotation[1]);
-            (column[i], column[i + 1]) = (c * column[i] + s * column[i + 1], c * column[i + 1] - s * column[i]);
+            (column[i], column[i + 1]) =
+                (c * column[i] + s * column[i + 1], c * column[i + 1] - s * column[i]);
         }
         let length = column[k].hypot(column[k + 1]);
         if length <= f64::EPSILON * size {

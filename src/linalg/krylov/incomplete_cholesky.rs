@@ -71,7 +71,8 @@ impl IncompleteCholesky {
                 // l_ij = (a_ij - sum_k l_ik l_jk) / l_jj over the k < j that both rows have
                 let j = row_columns[at] as usize;
                 let other = self.starts[j]..self.starts[j + 1] - 1;
-                let sum = sparse_dot(&row_columns[..at], &row[..at], &self.columns[other.clone()], &done[other]);
+                let sum =
+                    sparse_dot(&row_columns[..at], &row[..at], &self.columns[other.clone()], &done[other]);
                 row[at] = (row[at] - sum) / done[self.starts[j + 1] - 1];
                 pivot -= row[at] * row[at];
             }

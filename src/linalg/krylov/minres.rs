@@ -48,8 +48,14 @@ pub fn minres(
         }
     };
     let true_residual = lanczos.true_residual();
-    let status = if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
-    Ok(Outcome { status, iterations, residual: true_residual, relative_residual: ratio(true_residual, b_norm) })
+    let status =
+        if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
+    Ok(Outcome {
+        status,
+        iterations,
+        residual: true_residual,
+        relative_residual: ratio(true_residual, b_norm),
+    })
 }
 
 struct Lanczos<'a> {

@@ -229,7 +229,9 @@ pub enum KrylovError {
         value: f64,
     },
     /// Incomplete Cholesky broke down for every shift.
-    #[error("incomplete Cholesky breaks down even with the diagonal enlarged {largest:e} times: the matrix is far from positive definite")]
+    #[error(
+        "incomplete Cholesky breaks down even with the diagonal enlarged {largest:e} times: the matrix is far from positive definite"
+    )]
     Shift {
         /// The largest shift that was tried.
         largest: f64,

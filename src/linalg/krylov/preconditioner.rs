@@ -89,16 +89,22 @@ impl LinearOperator for Ssor<'_> {
         // (D + omega L) y = omega (2 - omega) x
         for (i, row) in self.a.outer_iterator().enumerate() {
             let below = row.indices().partition_point(|&j| (j as usize) < i);
-            let sum: f64 =
-                row.indices()[..below].iter().zip(&row.data()[..below]).map(|(&j, v)| v * y[j as usize]).sum();
+            let sum: f64 = row.indices()[..below]
+                .iter()
+                .zip(&row.data()[..below])
+                .map(|(&j, v)| v * y[j as usize])
+                .sum();
             y[i] = (omega * (2.0 - omega) * x[i] - omega * sum) / self.diagonal[i];
         }
         // (D + omega L)' y = D y
         for i in (0..y.len()).rev() {
             let Some(row) = self.a.outer_view(i) else { continue };
             let above = row.indices().partition_point(|&j| (j as usize) <= i);
-            let sum: f64 =
-                row.indices()[above..].iter().zip(&row.data()[above..]).map(|(&j, v)| v * y[j as usize]).sum();
+            let sum: f64 = row.indices()[above..]
+                .iter()
+                .zip(&row.data()[above..])
+                .map(|(&j, v)| v * y[j as usize])
+                .sum();
             y[i] -= omega * sum / self.diagonal[i];
         }
     }

@@ -7,7 +7,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sprs::CsMatViewI;
 
-use super::{Sketch, SketchError, by_rows, check_matrix, check_sparse, check_vector, contiguous, expect_between};
+use super::{
+    Sketch, SketchError, by_rows, check_matrix, check_sparse, check_vector, contiguous, expect_between,
+};
 
 /// S = sqrt(N/s) R H D on vectors padded by zeros to N = 2^k: D random signs, H the orthonormal Walsh-Hadamard matrix, R s
 /// different rows of N drawn uniformly (Ailon and Chazelle 2009; Tropp 2011). Every entry of S is +-1/sqrt(s).

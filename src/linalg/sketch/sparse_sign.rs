@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sprs::CsMatViewI;
 
-use super::{Sketch, SketchError, by_rows, check_matrix, check_sparse, check_vector, contiguous, expect_between};
+use super::{
+    Sketch, SketchError, by_rows, check_matrix, check_sparse, check_vector, contiguous, expect_between,
+};
 
 /// In each column zeta entries +-1/sqrt(zeta), at different rows, uniformly and independently between columns.
 ///
@@ -71,7 +73,8 @@ impl SparseSign {
     /// y <- S x.
     fn multiply(&self, x: &[f64], y: &mut [f64]) {
         y.fill(0.0);
-        let entries = self.positions.chunks_exact(self.per_column).zip(self.values.chunks_exact(self.per_column));
+        let entries =
+            self.positions.chunks_exact(self.per_column).zip(self.values.chunks_exact(self.per_column));
         for (&x, (positions, values)) in x.iter().zip(entries) {
             positions.iter().zip(values).for_each(|(&h, value)| y[h as usize] += value * x);
         }
