@@ -92,7 +92,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn dense_cholesky_agrees_with_the_textbook(n in 0usize..90, seed in 0u64..1000) {
+    fn dense_cholesky_agrees_with_the_textbook(n in prop_oneof![8 => 0usize..90, 1 => 250usize..400], seed in 0u64..1000) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let a = positive_definite(n, 1.0, &mut rng);
         let mut cholesky = DenseCholesky::new();
@@ -249,6 +249,30 @@ fn sparse_cholesky_names_the_row_that_fails() {
             assert_eq!(outcome, Err(FactorError::NotPositiveDefinite { pivot: at }), "n = {n}");
         }
     }
+}
+
+#[test]
+fn the_row_that_fails_is_named_by_the_supernodal_method_too() {
+    // a full block beside a row of its own, wherever the ordering puts that
+    let n = 151;
+    let block = positive_definite(n - 1, 1.0, &mut ChaCha8Rng::seed_from_u64(2));
+    for at in [0, 70, n - 1] {
+        let old = |i: usize| if i > at { i - 1 } else { i };
+        let mut a = vec![0.0; n * n];
+        for j in (0..n).filter(|&j| j != at) {
+            for i in (0..n).filter(|&i| i != at) {
+                a[j * n + i] = block[old(j) * (n - 1) + old(i)];
+            }
+        }
+        a[at * n + at] = -1.0;
+        let outcome = SparseCholesky::new().factor(sparse(n, &a, true).view());
+        assert_eq!(outcome, Err(FactorError::NotPositiveDefinite { pivot: at }));
+    }
+    // inside the block any row may come first, so the pivot need not be the bad row; it is a row of the matrix all the same
+    let mut a = block.clone();
+    a[(n - 2) * (n - 1) + n - 2] = -1.0;
+    let outcome = SparseCholesky::new().factor(sparse(n - 1, &a, true).view());
+    assert!(matches!(outcome, Err(FactorError::NotPositiveDefinite { pivot }) if pivot < n - 1));
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn accuracy(state: &State, tolerance: f64) -> f64 {
     let power = if state.certificate.kind == "duality_gap" { 0.5 } else { 1.0 };
     let rest = 0.2 * (tolerance / certificate).powf(power);
     let loose = if state.model.loss.name() == "squared" { 0.0 } else { certificate.powf(0.5 * power) };
-    rest.max(loose).clamp(1e-13, 0.1)
+    rest.max(loose).clamp(1e-13, 0.2)
 }
 
 /// How the Newton system is solved.

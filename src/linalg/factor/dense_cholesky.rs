@@ -1,18 +1,24 @@
 //! Dense Cholesky factorisation, made for many small blocks.
 
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{FactorError, expect_size};
 
 /// Columns that are finished together: the width of the register tile.
 const WIDTH: usize = 4;
+/// Columns that are factored between two updates by a matrix product, and the size up to which no such product pays.
+const BLOCK: usize = 64;
+const ONE_BLOCK: usize = 256;
 /// Rows are padded to a multiple of this: two of the widest vector registers.
 const ROW_PADDING: usize = 16;
 
 /// L L' = A of a dense symmetric positive definite matrix.
 ///
 /// Left-looking, four columns at a time, tiles of two vector registers by four columns held in registers (Golub and Van
-/// Loan, Matrix Computations, section 4.2.6). Storage grows to the largest n seen and is kept: factoring the same size
+/// Loan, Matrix Computations, section 4.2.6); above n = 256 in blocks of 64 columns, each updated by one matrix product
+/// before. Storage grows to the largest n seen and is kept: factoring the same size
 /// again allocates nothing. n^3/3 flops to factor, 2 n^2 to solve. One thread.
 ///
 /// ```
@@ -64,8 +70,7 @@ impl DenseCholesky {
         let entries = n.checked_mul(n).ok_or(FactorError::Backend(format!("n = {n} is too large")))?;
         expect_size("entries of a square matrix", entries, a.len())?;
         self.load(n, a);
-        let (l, inverse_diagonal) = (&mut self.l[..], &mut self.inverse_diagonal[..]);
-        let failed = self.arch.dispatch(Factor { n, stride: self.stride, l, inverse_diagonal });
+        let failed = self.factor_blocks();
         match failed {
             None => {
                 self.factored = true;
@@ -99,6 +104,37 @@ impl DenseCholesky {
         outcome.map(|()| total)
     }
 
+    /// Factors block after block of columns; returns the first row whose pivot isn't positive.
+    fn factor_blocks(&mut self) -> Option<usize> {
+        let (n, stride) = (self.n, self.stride);
+        let width = if n <= ONE_BLOCK { n.max(1) } else { BLOCK };
+        for start in (0..n).step_by(width) {
+            let end = (start + width).min(n);
+            if start > 0 {
+                // A(start.., start..end) -= L(start.., ..start) L(start..end, ..start)'
+                let (left, panel) = self.l.split_at_mut(start * stride);
+                let left = MatRef::from_column_major_slice(left, stride, start);
+                let panel = &mut panel[..(end - start) * stride];
+                let panel = MatMut::from_column_major_slice_mut(panel, stride, end - start);
+                matmul(
+                    panel.subrows_mut(start, n - start),
+                    Accum::Add,
+                    left.subrows(start, n - start),
+                    left.subrows(start, end - start).transpose(),
+                    -1.0,
+                    Par::Seq,
+                );
+            }
+            let block = &mut self.l[start * stride..];
+            let inverse_diagonal = &mut self.inverse_diagonal[..];
+            let failed = self.arch.dispatch(Factor { start, end, n, stride, block, inverse_diagonal });
+            if failed.is_some() {
+                return failed;
+            }
+        }
+        None
+    }
+
     /// Copies the lower triangle into the padded storage.
     fn load(&mut self, n: usize, a: &[f64]) {
         let columns = n.next_multiple_of(WIDTH);
@@ -112,7 +148,7 @@ impl DenseCholesky {
         self.l.clear();
         self.l.resize(columns * stride, 0.0);
         self.inverse_diagonal.clear();
-        self.inverse_diagonal.resize(columns, 0.0);
+        self.inverse_diagonal.resize(columns, 1.0);
         for j in 0..n {
             self.l[j * stride + j..j * stride + n].copy_from_slice(&a[j * n + j..(j + 1) * n]);
         }
@@ -173,11 +209,14 @@ fn first_non_finite(n: usize, a: &[f64]) -> Option<FactorError> {
     })
 }
 
-/// Factors in place; returns the first row whose pivot isn't positive.
+/// Factors columns start..end in place; returns the first row whose pivot isn't positive.
 struct Factor<'a> {
+    start: usize,
+    end: usize,
     n: usize,
     stride: usize,
-    l: &'a mut [f64],
+    /// The columns from `start` on.
+    block: &'a mut [f64],
     inverse_diagonal: &'a mut [f64],
 }
 
@@ -186,10 +225,10 @@ impl WithSimd for Factor<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Option<usize> {
-        let Self { n, stride, l, inverse_diagonal } = self;
+        let Self { start, end, n, stride, block: columns, inverse_diagonal } = self;
         let tile = 2 * S::F64_LANES;
-        for j in (0..n).step_by(WIDTH) {
-            let (left, panel) = l.split_at_mut(j * stride);
+        for j in (start..end).step_by(WIDTH) {
+            let (left, panel) = columns.split_at_mut((j - start) * stride);
             // rows j.. of the panel; the rows above j in the first tile belong to the unused upper triangle
             let mut i = j - j % tile;
             while i < j + WIDTH {
@@ -203,7 +242,12 @@ impl WithSimd for Factor<'_> {
                 column.copy_from_slice(&panel[c * stride + j..c * stride + j + WIDTH]);
             }
             let inverse = &mut inverse_diagonal[j..j + WIDTH];
-            if let Some(c) = factor_block(&mut block, inverse) {
+            // a constant count lets the compiler unroll the block
+            let failed = match n - j {
+                count @ ..WIDTH => factor_block(&mut block, inverse, count),
+                _ => factor_block(&mut block, inverse, WIDTH),
+            };
+            if let Some(c) = failed {
                 return Some(j + c);
             }
             i = j - j % tile;
@@ -253,7 +297,7 @@ fn store_tile<S: Simd>(_simd: S, panel: &mut [f64], stride: usize, i: usize, til
     }
 }
 
-/// Rows i.. of columns j..j + WIDTH, less the part of the j finished columns: A_ic - sum_k L_ik L_ck.
+/// Rows i.. of columns j..j + WIDTH, less the part of the finished columns in `left`: A_ic - sum_k L_ik L_ck.
 #[inline(always)]
 fn updated_tile<S: Simd>(simd: S, left: &[f64], panel: &[f64], stride: usize, i: usize, j: usize) -> Tile<S> {
     let lanes = S::F64_LANES;
@@ -276,15 +320,15 @@ fn updated_tile<S: Simd>(simd: S, left: &[f64], panel: &[f64], stride: usize, i:
     tile
 }
 
-/// Cholesky of the diagonal block (columns of rows); zeros above the diagonal. Returns the column that failed.
+/// Cholesky of the first `count` columns of the diagonal block, the others are the identity; zeros above the diagonal.
+/// Returns the column that failed.
 #[inline(always)]
-fn factor_block(block: &mut [[f64; WIDTH]; WIDTH], inverse: &mut [f64]) -> Option<usize> {
-    for c in 0..WIDTH {
-        for k in 0..c {
-            let factor = block[k][c];
-            for r in c..WIDTH {
-                block[c][r] -= block[k][r] * factor;
-            }
+fn factor_block(block: &mut [[f64; WIDTH]; WIDTH], inverse: &mut [f64], count: usize) -> Option<usize> {
+    for c in 0..count {
+        let (left, right) = block.split_at_mut(c);
+        for column in left {
+            let factor = column[c];
+            right[0][c..].iter_mut().zip(&column[c..]).for_each(|(value, other)| *value -= other * factor);
         }
         let pivot = block[c][c];
         if !(pivot > 0.0 && pivot.is_finite()) {
@@ -321,7 +365,7 @@ fn solve_tile<S: Simd>(
     tile
 }
 
-/// x <- L^{-1} x by columns of L.
+/// x <- L^{-1} x by columns of L, `WIDTH` at a time.
 struct SolveLower<'a> {
     stride: usize,
     l: &'a [f64],
@@ -335,24 +379,37 @@ impl WithSimd for SolveLower<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let n = self.x.len();
-        for j in 0..n {
-            let value = self.x[j] * self.inverse_diagonal[j];
-            self.x[j] = value;
-            let column = &self.l[j * self.stride + j + 1..j * self.stride + n];
-            let (head, tail) = S::as_simd_f64s(column);
-            let (x_head, x_tail) = S::as_mut_simd_f64s(&mut self.x[j + 1..]);
-            let factor = simd.splat_f64s(-value);
-            for (x, &l) in x_head.iter_mut().zip(head) {
-                *x = simd.mul_add_f64s(l, factor, *x);
+        for j in (0..n).step_by(WIDTH) {
+            let end = (j + WIDTH).min(n);
+            for c in j..end {
+                let value = self.x[c] * self.inverse_diagonal[c];
+                self.x[c] = value;
+                for r in c + 1..end {
+                    self.x[r] -= self.l[c * self.stride + r] * value;
+                }
             }
-            for (x, &l) in x_tail.iter_mut().zip(tail) {
-                *x -= l * value;
+            if end == n {
+                break;
+            }
+            let column =
+                |c: usize| S::as_simd_f64s(&self.l[(j + c) * self.stride + end..(j + c) * self.stride + n]);
+            let [(l0, t0), (l1, t1), (l2, t2), (l3, t3)] = [column(0), column(1), column(2), column(3)];
+            let (done, below) = self.x.split_at_mut(end);
+            let values = [done[j], done[j + 1], done[j + 2], done[j + 3]];
+            let [v0, v1, v2, v3] = values.map(|value| simd.splat_f64s(-value));
+            let (head, tail) = S::as_mut_simd_f64s(below);
+            for ((((x, &l0), &l1), &l2), &l3) in head.iter_mut().zip(l0).zip(l1).zip(l2).zip(l3) {
+                let first = simd.mul_add_f64s(l1, v1, simd.mul_add_f64s(l0, v0, *x));
+                *x = simd.mul_add_f64s(l3, v3, simd.mul_add_f64s(l2, v2, first));
+            }
+            for (k, x) in tail.iter_mut().enumerate() {
+                *x -= t0[k] * values[0] + t1[k] * values[1] + t2[k] * values[2] + t3[k] * values[3];
             }
         }
     }
 }
 
-/// x <- L^{-T} x by columns of L.
+/// x <- L^{-T} x by columns of L, `WIDTH` at a time.
 struct SolveUpper<'a> {
     stride: usize,
     l: &'a [f64],
@@ -366,16 +423,32 @@ impl WithSimd for SolveUpper<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let n = self.x.len();
-        for j in (0..n).rev() {
-            let column = &self.l[j * self.stride + j + 1..j * self.stride + n];
-            let (head, tail) = S::as_simd_f64s(column);
-            let (x_head, x_tail) = S::as_simd_f64s(&self.x[j + 1..]);
-            let mut sum = simd.splat_f64s(0.0);
-            for (&x, &l) in x_head.iter().zip(head) {
-                sum = simd.mul_add_f64s(x, l, sum);
+        for j in (0..n).step_by(WIDTH).rev() {
+            let end = (j + WIDTH).min(n);
+            if end < n {
+                let column = |c: usize| {
+                    S::as_simd_f64s(&self.l[(j + c) * self.stride + end..(j + c) * self.stride + n])
+                };
+                let [(l0, t0), (l1, t1), (l2, t2), (l3, t3)] = [column(0), column(1), column(2), column(3)];
+                let (head, tail) = S::as_simd_f64s(&self.x[end..]);
+                let zero = simd.splat_f64s(0.0);
+                let [mut s0, mut s1, mut s2, mut s3] = [zero; 4];
+                for ((((&x, &l0), &l1), &l2), &l3) in head.iter().zip(l0).zip(l1).zip(l2).zip(l3) {
+                    s0 = simd.mul_add_f64s(l0, x, s0);
+                    s1 = simd.mul_add_f64s(l1, x, s1);
+                    s2 = simd.mul_add_f64s(l2, x, s2);
+                    s3 = simd.mul_add_f64s(l3, x, s3);
+                }
+                let mut sums = [s0, s1, s2, s3].map(|sum| simd.reduce_sum_f64s(sum));
+                for (sum, rest) in sums.iter_mut().zip([t0, t1, t2, t3]) {
+                    *sum += rest.iter().zip(tail).map(|(l, x)| l * x).sum::<f64>();
+                }
+                self.x[j..end].iter_mut().zip(sums).for_each(|(x, sum)| *x -= sum);
             }
-            let rest: f64 = x_tail.iter().zip(tail).map(|(x, l)| x * l).sum();
-            self.x[j] = (self.x[j] - simd.reduce_sum_f64s(sum) - rest) * self.inverse_diagonal[j];
+            for c in (j..end).rev() {
+                let sum: f64 = (c + 1..end).map(|r| self.l[c * self.stride + r] * self.x[r]).sum();
+                self.x[c] = (self.x[c] - sum) * self.inverse_diagonal[c];
+            }
         }
     }
 }

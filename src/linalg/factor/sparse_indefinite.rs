@@ -114,6 +114,8 @@ impl SparseIndefinite {
         self.equilibrate();
         match self.solver.factor(&self.lower, None) {
             FactorStatus::Success | FactorStatus::WrongInertia { .. } => {}
+            // where only the scaling found the matrix to be structurally singular the factors are there to be counted
+            FactorStatus::Singular if self.solver.factors().is_some() => {}
             FactorStatus::Singular => return Err(FactorError::Singular { zero: 1 }),
             FactorStatus::FatalError(error) => return Err(backend(error)),
         }

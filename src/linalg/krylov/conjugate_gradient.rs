@@ -27,24 +27,23 @@ pub fn conjugate_gradient(
     let [r, z, p, q] = workspace.vectors(b.len());
     let mut iterations = 0;
     let mut previous = f64::INFINITY;
-    let status = loop {
+    let (status, true_residual) = loop {
         let r_norm = residual(a, b, x, r);
         if r_norm <= target {
-            break Status::Converged;
+            break (Status::Converged, r_norm);
         }
         if !r_norm.is_finite() {
-            break Status::NotFinite;
+            break (Status::NotFinite, r_norm);
         }
         if r_norm > 0.5 * previous {
-            break Status::Stagnated;
+            break (Status::Stagnated, r_norm);
         }
         previous = r_norm;
         let mut stretch = Stretch { a, preconditioner, x, r, z, p, q, b_norm, target };
         if let Some(status) = stretch.run(stopping.max_iterations, &mut iterations, &mut observer) {
-            break status;
+            break (status, residual(a, b, x, r));
         }
     };
-    let true_residual = residual(a, b, x, r);
     let status =
         if true_residual <= target && status != Status::Stopped { Status::Converged } else { status };
     Ok(Outcome {

@@ -284,10 +284,14 @@ fn check_finite(what: &'static str, values: &[f64]) -> Result<(), KrylovError> {
     }
 }
 
-/// r <- b - A x; returns |r|.
+/// r <- b - A x; returns |r|. Starting from zero costs no product.
 fn residual(a: &dyn LinearOperator, b: &[f64], x: &[f64], r: &mut [f64]) -> f64 {
-    a.apply(x, r);
-    r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
+    if x.iter().all(|&x| x == 0.0) {
+        r.copy_from_slice(b);
+    } else {
+        a.apply(x, r);
+        r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
+    }
     product::norm(r)
 }
 
