@@ -5,7 +5,7 @@
 //! where the support nearly equals the number of rows.
 
 use crate::linalg::factor::DenseCholesky;
-use crate::linalg::product::{axpy, dot_serial};
+use crate::linalg::product::axpy;
 use crate::problem::penalty::Penalty;
 
 /// Proximal passes before each Newton step.
@@ -143,43 +143,45 @@ impl Quadratic<'_> {
         trial.clear();
         trial.extend_from_slice(&self.gradient);
         let mut moves = Vec::with_capacity(free.len());
-        let mut penalty_change = 0.0;
         for (&(i, (lower, upper, ..)), &d) in free.iter().zip(step) {
             let new = (self.x[i] + length * d).clamp(lower, upper);
-            let change = new - self.x[i];
-            if change != 0.0 {
-                axpy(change, &self.hessian[i * k..(i + 1) * k], trial);
-                if let Some(&j) = self.columns.get(i) {
-                    penalty_change += self.penalty.value(j, new) - self.penalty.value(j, self.x[i]);
-                }
+            if new != self.x[i] {
+                axpy(new - self.x[i], &self.hessian[i * k..(i + 1) * k], trial);
+                moves.push((i, new));
             }
-            moves.push((i, new, change));
         }
-        // g'd + d'H d / 2 = d'(g + g_new) / 2, and how much rounding may hide of it
-        let terms: (f64, f64) =
-            moves.iter().fold((0.0, penalty_change.abs()), |(sum, size), &(i, _, change)| {
-                let term = 0.5 * change * (self.gradient[i] + trial[i]);
-                (sum + term, size + term.abs())
-            });
-        if !(terms.0 + penalty_change <= 1e-15 * terms.1) {
+        // g'd + d'H d / 2 = d'(g + g_new) / 2
+        let change: f64 = moves
+            .iter()
+            .map(|&(i, new)| self.change(i, self.x[i], new, 0.5 * (self.gradient[i] + trial[i])))
+            .sum();
+        // written so that a NaN is refused too
+        if !(change <= 0.0) {
             return false;
         }
-        for (i, new, _) in moves {
+        for (i, new) in moves {
             self.x[i] = new;
         }
         std::mem::swap(&mut self.gradient, trial);
         true
     }
 
-    /// Change of the smooth part, g'd + d'H d / 2, and of the penalty, against the start (x0, gradient0).
-    pub fn model_slope(&self, x0: &[f64], gradient0: &[f64]) -> f64 {
-        let d: Vec<f64> = self.x.iter().zip(x0).map(|(new, old)| new - old).collect();
-        let penalty: f64 = self
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(k, &j)| self.penalty.value(j, self.x[k]) - self.penalty.value(j, x0[k]))
-            .sum();
-        dot_serial(gradient0, &d) + penalty
+    /// The predicted change against the start (x0, gradient0) to first order in the smooth part: g'd + h(x) - h(x0),
+    /// summed coefficient by coefficient so that it keeps its sign down to rounding.
+    pub fn predicted_change(&self, x0: &[f64], gradient0: &[f64]) -> f64 {
+        (0..self.x.len()).map(|i| self.change(i, x0[i], self.x[i], gradient0[i])).sum()
+    }
+
+    /// slope * (to - from) + h(to) - h(from) for the coefficient at position i. Within one smooth piece of h both
+    /// slopes are added first: near a solution they cancel.
+    fn change(&self, i: usize, from: f64, to: f64, slope: f64) -> f64 {
+        let d = to - from;
+        let Some(&j) = self.columns.get(i) else { return slope * d };
+        match self.penalty.piece(j, from) {
+            Some(piece) if piece.lower <= to && to <= piece.upper => {
+                d * (slope + piece.slope + 0.5 * piece.curvature * d)
+            }
+            _ => slope * d + (self.penalty.value(j, to) - self.penalty.value(j, from)),
+        }
     }
 }

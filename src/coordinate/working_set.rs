@@ -116,7 +116,7 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspa
             x = inner.x;
             break;
         }
-        let slope = inner.model_slope(&x, &gradient);
+        let slope = inner.predicted_change(&x, &gradient);
         if !(slope < 0.0) || !step(state, &block, &inner.x, &mut x, slope, set) {
             break;
         }
