@@ -1,4 +1,5 @@
 //! Factorisations side by side: `cargo bench --bench linalg`. One thread; each figure is the fastest of several runs.
+#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -128,8 +129,15 @@ fn sparse_cholesky() {
     );
 }
 
-/// [H J'; J 0], lower triangle by columns: H with `band` subdiagonals (or entries anywhere), J with 3 entries a row.
-fn kkt_matrix(n: usize, m: usize, per_column: usize, banded: bool, convex: bool) -> CsMatI<f64, u32> {
+/// [H J'; J `corner` I], lower triangle by columns: H with `band` subdiagonals (or entries anywhere), J with 3 entries a row.
+fn kkt_matrix(
+    n: usize,
+    m: usize,
+    per_column: usize,
+    banded: bool,
+    convex: bool,
+    corner: f64,
+) -> CsMatI<f64, u32> {
     let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
     let mut t = TriMatI::<f64, u32>::new((n + m, n + m));
     for j in 0..n {
@@ -143,7 +151,7 @@ fn kkt_matrix(n: usize, m: usize, per_column: usize, banded: bool, convex: bool)
         }
     }
     for r in 0..m {
-        t.add_triplet(n + r, n + r, 0.0);
+        t.add_triplet(n + r, n + r, corner);
         for k in 0..3 {
             let j = if banded { (r * n / m + 2 * k) % n } else { rng.random_range(0..n) };
             t.add_triplet(n + r, j, rng.random_range(0.5..1.5));
@@ -236,15 +244,17 @@ fn kkt() {
         "KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals unrefined | inertia"
     );
     let cases = [
-        ("banded", 700, 300, 3, true, true),
-        ("banded", 7000, 3000, 3, true, true),
-        ("banded, nonconvex", 14000, 6000, 5, true, false),
-        ("random", 700, 300, 2, false, true),
-        ("random", 2000, 1000, 2, false, true),
-        ("random, nonconvex", 2000, 1000, 2, false, false),
+        ("banded", 700, 300, 3, true, true, 0.0),
+        ("banded", 7000, 3000, 3, true, true, 0.0),
+        ("banded, nonconvex", 14000, 6000, 5, true, false, 0.0),
+        ("random", 700, 300, 2, false, true, 0.0),
+        ("random", 2000, 1000, 2, false, true, 0.0),
+        ("banded, -1e-8 I", 7000, 3000, 3, true, true, -1e-8),
+        ("random, -1e-8 I", 2000, 1000, 2, false, true, -1e-8),
+        ("random, nonconvex", 2000, 1000, 2, false, false, 0.0),
     ];
-    for (name, n, m, per_column, banded, convex) in cases {
-        let a = kkt_matrix(n, m, per_column, banded, convex);
+    for (name, n, m, per_column, banded, convex, corner) in cases {
+        let a = kkt_matrix(n, m, per_column, banded, convex, corner);
         let b: Vec<f64> = (0..n + m).map(|i| (i as f64).sin()).collect();
         let mut feral = SparseIndefinite::new();
         let start = Instant::now();
@@ -271,7 +281,7 @@ fn kkt() {
     }
     println!("dense against sparse on small KKT systems, microseconds: dense / feral again = ratio");
     for (n, m) in [(7, 3), (20, 10), (35, 15), (70, 30), (140, 60)] {
-        let a = kkt_matrix(n, m, 2, true, true);
+        let a = kkt_matrix(n, m, 2, true, true, 0.0);
         let size = n + m;
         let mut full = vec![0.0; size * size];
         a.iter().for_each(|(&v, (i, j))| full[j as usize * size + i as usize] = v);

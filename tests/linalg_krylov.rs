@@ -1,4 +1,5 @@
 //! Krylov methods and preconditioners against dense solves and against their own promises.
+#![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
 
