@@ -11,6 +11,7 @@ use faer::sparse::linalg::cholesky::{SymbolicCholesky, SymmetricOrdering, factor
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, MatRef, Par, Side};
 use gradus::linalg::factor::{DenseCholesky, DenseIndefinite, Inertia, SparseCholesky, SparseIndefinite};
+use gradus::linalg::sketch::{Gaussian, Hadamard, RowSampling, Sketch, SparseSign};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sprs::{CsMatI, TriMatI};
@@ -34,6 +35,7 @@ fn main() {
     dense_cholesky();
     sparse_cholesky();
     kkt();
+    sketches();
 }
 
 fn dense_cholesky() {
@@ -295,5 +297,25 @@ fn kkt() {
             1e6 * feral_time,
             dense_time / feral_time
         );
+    }
+}
+
+fn sketches() {
+    let (n, d, s) = (1 << 17, 16, 256);
+    println!("sketches of a dense {n} x {d} matrix to {s} rows, milliseconds on all threads (GB/s of the matrix)");
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let a = faer::Mat::from_fn(n, d, |_, _| rng.random_range(-1.0..1.0));
+    let kinds: [(&str, Box<dyn Sketch>); 5] = [
+        ("Gaussian", Box::new(Gaussian::new(s, n, rng).unwrap())),
+        ("CountSketch", Box::new(SparseSign::count_sketch(s, n, rng).unwrap())),
+        ("sparse sign, 8", Box::new(SparseSign::new(s, n, 8, rng).unwrap())),
+        ("SRHT", Box::new(Hadamard::new(s, n, rng).unwrap())),
+        ("uniform rows", Box::new(RowSampling::uniform(s, n, rng).unwrap())),
+    ];
+    let mut out = vec![0.0; s * d];
+    for (name, mut sketch) in kinds {
+        let apply = fastest(|| sketch.apply_dense(a.as_ref(), &mut out).unwrap());
+        let draw = fastest(|| sketch.redraw(rng));
+        println!("{name:15}: apply {:8.3} ({:5.1}), draw {:8.3}", 1e3 * apply, 8e-9 * (n * d) as f64 / apply, 1e3 * draw);
     }
 }
