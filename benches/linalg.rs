@@ -243,7 +243,7 @@ fn relative_residual(a: &CsMatI<f64, u32>, b: &[f64], x: &[f64]) -> f64 {
 
 fn kkt() {
     println!(
-        "KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals unrefined | inertia"
+        "KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals: feral (refined) faer | inertia"
     );
     let cases = [
         ("banded", 700, 300, 3, true, true, 0.0),
@@ -265,6 +265,7 @@ fn kkt() {
         let again = fastest(|| _ = feral.factor(black_box(a.view())).unwrap());
         let mut x = vec![0.0; n + m];
         let unrefined = feral.solve(&b, &mut x, 0).map_or(f64::NAN, |r| r.relative_residual);
+        let refined = feral.solve(&b, &mut x, 5).map_or(f64::NAN, |r| r.relative_residual);
         let mut faer = FaerIntranode::new(&a);
         let faer_again = fastest(|| faer.factor(None));
         x.copy_from_slice(&b);
@@ -273,7 +274,7 @@ fn kkt() {
         let Inertia { positive, negative, zero } = inertia;
         let expected = if convex { format!("expected ({n}, {m}, 0)") } else { String::new() };
         println!(
-            "{name:18} {:6}: {:8.1}, {:8.2} / {:8.2} = {:5.2} | {unrefined:.0e} {faer_residual:.0e} | ({positive}, {negative}, {zero}) {expected}",
+            "{name:18} {:6}: {:8.1}, {:8.2} / {:8.2} = {:5.2} | {unrefined:.0e} ({refined:.0e}) {faer_residual:.0e} | ({positive}, {negative}, {zero}) {expected}",
             n + m,
             1e3 * first,
             1e3 * again,
@@ -302,7 +303,9 @@ fn kkt() {
 
 fn sketches() {
     let (n, d, s) = (1 << 17, 16, 256);
-    println!("sketches of a dense {n} x {d} matrix to {s} rows, milliseconds on all threads (GB/s of the matrix)");
+    println!(
+        "sketches of a dense {n} x {d} matrix to {s} rows, milliseconds on all threads (GB/s of the matrix)"
+    );
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
     let a = faer::Mat::from_fn(n, d, |_, _| rng.random_range(-1.0..1.0));
     let kinds: [(&str, Box<dyn Sketch>); 5] = [
@@ -316,6 +319,11 @@ fn sketches() {
     for (name, mut sketch) in kinds {
         let apply = fastest(|| sketch.apply_dense(a.as_ref(), &mut out).unwrap());
         let draw = fastest(|| sketch.redraw(rng));
-        println!("{name:15}: apply {:8.3} ({:5.1}), draw {:8.3}", 1e3 * apply, 8e-9 * (n * d) as f64 / apply, 1e3 * draw);
+        println!(
+            "{name:15}: apply {:8.3} ({:5.1}), draw {:8.3}",
+            1e3 * apply,
+            8e-9 * (n * d) as f64 / apply,
+            1e3 * draw
+        );
     }
 }
