@@ -1,4 +1,5 @@
 //! Factorisations side by side: `cargo bench --bench linalg`. One thread; each figure is the fastest of several runs.
+#![allow(clippy::unwrap_used)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use faer::sparse::linalg::cholesky::{SymbolicCholesky, SymmetricOrdering, factor
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, MatRef, Par, Side};
 use gradus::linalg::factor::{DenseCholesky, DenseIndefinite, Inertia, SparseCholesky, SparseIndefinite};
+use gradus::linalg::sketch::{Gaussian, Hadamard, RowSampling, Sketch, SparseSign};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sprs::{CsMatI, TriMatI};
@@ -33,6 +35,7 @@ fn main() {
     dense_cholesky();
     sparse_cholesky();
     kkt();
+    sketches();
 }
 
 fn dense_cholesky() {
@@ -128,8 +131,15 @@ fn sparse_cholesky() {
     );
 }
 
-/// [H J'; J 0], lower triangle by columns: H with `band` subdiagonals (or entries anywhere), J with 3 entries a row.
-fn kkt_matrix(n: usize, m: usize, per_column: usize, banded: bool, convex: bool) -> CsMatI<f64, u32> {
+/// [H J'; J `corner` I], lower triangle by columns: H with `band` subdiagonals (or entries anywhere), J with 3 entries a row.
+fn kkt_matrix(
+    n: usize,
+    m: usize,
+    per_column: usize,
+    banded: bool,
+    convex: bool,
+    corner: f64,
+) -> CsMatI<f64, u32> {
     let mut rng = ChaCha8Rng::seed_from_u64(n as u64);
     let mut t = TriMatI::<f64, u32>::new((n + m, n + m));
     for j in 0..n {
@@ -143,7 +153,7 @@ fn kkt_matrix(n: usize, m: usize, per_column: usize, banded: bool, convex: bool)
         }
     }
     for r in 0..m {
-        t.add_triplet(n + r, n + r, 0.0);
+        t.add_triplet(n + r, n + r, corner);
         for k in 0..3 {
             let j = if banded { (r * n / m + 2 * k) % n } else { rng.random_range(0..n) };
             t.add_triplet(n + r, j, rng.random_range(0.5..1.5));
@@ -233,18 +243,20 @@ fn relative_residual(a: &CsMatI<f64, u32>, b: &[f64], x: &[f64]) -> f64 {
 
 fn kkt() {
     println!(
-        "KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals unrefined | inertia"
+        "KKT, milliseconds: feral first, again / faer intranode L B L' again = ratio | residuals: feral (refined) faer | inertia"
     );
     let cases = [
-        ("banded", 700, 300, 3, true, true),
-        ("banded", 7000, 3000, 3, true, true),
-        ("banded, nonconvex", 14000, 6000, 5, true, false),
-        ("random", 700, 300, 2, false, true),
-        ("random", 2000, 1000, 2, false, true),
-        ("random, nonconvex", 2000, 1000, 2, false, false),
+        ("banded", 700, 300, 3, true, true, 0.0),
+        ("banded", 7000, 3000, 3, true, true, 0.0),
+        ("banded, nonconvex", 14000, 6000, 5, true, false, 0.0),
+        ("random", 700, 300, 2, false, true, 0.0),
+        ("random", 2000, 1000, 2, false, true, 0.0),
+        ("banded, -1e-8 I", 7000, 3000, 3, true, true, -1e-8),
+        ("random, -1e-8 I", 2000, 1000, 2, false, true, -1e-8),
+        ("random, nonconvex", 2000, 1000, 2, false, false, 0.0),
     ];
-    for (name, n, m, per_column, banded, convex) in cases {
-        let a = kkt_matrix(n, m, per_column, banded, convex);
+    for (name, n, m, per_column, banded, convex, corner) in cases {
+        let a = kkt_matrix(n, m, per_column, banded, convex, corner);
         let b: Vec<f64> = (0..n + m).map(|i| (i as f64).sin()).collect();
         let mut feral = SparseIndefinite::new();
         let start = Instant::now();
@@ -253,6 +265,7 @@ fn kkt() {
         let again = fastest(|| _ = feral.factor(black_box(a.view())).unwrap());
         let mut x = vec![0.0; n + m];
         let unrefined = feral.solve(&b, &mut x, 0).map_or(f64::NAN, |r| r.relative_residual);
+        let refined = feral.solve(&b, &mut x, 5).map_or(f64::NAN, |r| r.relative_residual);
         let mut faer = FaerIntranode::new(&a);
         let faer_again = fastest(|| faer.factor(None));
         x.copy_from_slice(&b);
@@ -261,7 +274,7 @@ fn kkt() {
         let Inertia { positive, negative, zero } = inertia;
         let expected = if convex { format!("expected ({n}, {m}, 0)") } else { String::new() };
         println!(
-            "{name:18} {:6}: {:8.1}, {:8.2} / {:8.2} = {:5.2} | {unrefined:.0e} {faer_residual:.0e} | ({positive}, {negative}, {zero}) {expected}",
+            "{name:18} {:6}: {:8.1}, {:8.2} / {:8.2} = {:5.2} | {unrefined:.0e} ({refined:.0e}) {faer_residual:.0e} | ({positive}, {negative}, {zero}) {expected}",
             n + m,
             1e3 * first,
             1e3 * again,
@@ -271,7 +284,7 @@ fn kkt() {
     }
     println!("dense against sparse on small KKT systems, microseconds: dense / feral again = ratio");
     for (n, m) in [(7, 3), (20, 10), (35, 15), (70, 30), (140, 60)] {
-        let a = kkt_matrix(n, m, 2, true, true);
+        let a = kkt_matrix(n, m, 2, true, true, 0.0);
         let size = n + m;
         let mut full = vec![0.0; size * size];
         a.iter().for_each(|(&v, (i, j))| full[j as usize * size + i as usize] = v);
@@ -284,6 +297,33 @@ fn kkt() {
             1e6 * dense_time,
             1e6 * feral_time,
             dense_time / feral_time
+        );
+    }
+}
+
+fn sketches() {
+    let (n, d, s) = (1 << 17, 16, 256);
+    println!(
+        "sketches of a dense {n} x {d} matrix to {s} rows, milliseconds on all threads (GB/s of the matrix)"
+    );
+    let rng = &mut ChaCha8Rng::seed_from_u64(1);
+    let a = faer::Mat::from_fn(n, d, |_, _| rng.random_range(-1.0..1.0));
+    let kinds: [(&str, Box<dyn Sketch>); 5] = [
+        ("Gaussian", Box::new(Gaussian::new(s, n, rng).unwrap())),
+        ("CountSketch", Box::new(SparseSign::count_sketch(s, n, rng).unwrap())),
+        ("sparse sign, 8", Box::new(SparseSign::new(s, n, 8, rng).unwrap())),
+        ("SRHT", Box::new(Hadamard::new(s, n, rng).unwrap())),
+        ("uniform rows", Box::new(RowSampling::uniform(s, n, rng).unwrap())),
+    ];
+    let mut out = vec![0.0; s * d];
+    for (name, mut sketch) in kinds {
+        let apply = fastest(|| sketch.apply_dense(a.as_ref(), &mut out).unwrap());
+        let draw = fastest(|| sketch.redraw(rng));
+        println!(
+            "{name:15}: apply {:8.3} ({:5.1}), draw {:8.3}",
+            1e3 * apply,
+            8e-9 * (n * d) as f64 / apply,
+            1e3 * draw
         );
     }
 }

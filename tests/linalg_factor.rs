@@ -1,4 +1,5 @@
 //! Factorisations against slow obvious references.
+#![allow(clippy::unwrap_used)]
 
 use faer::{Mat, MatRef};
 use gradus::linalg::factor::{

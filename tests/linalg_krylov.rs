@@ -1,4 +1,5 @@
 //! Krylov methods and preconditioners against dense solves and against their own promises.
+#![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
 
@@ -347,6 +348,11 @@ fn trouble_has_a_name() {
     ] {
         assert_eq!(outcome.unwrap().status, Status::Converged);
     }
+    // b at right angles to A b: no progress, but it is the limit that ends it
+    let turn = FromFn::new(2, |x: &[f64], y: &mut [f64]| y.copy_from_slice(&[-x[1], x[0]]));
+    let one = Stopping { max_iterations: 1, ..stopping };
+    let outcome = gmres(&turn, &Identity(2), &[1.0, 0.0], &mut [0.0; 2], 2, &one, &mut w, None).unwrap();
+    assert_eq!((outcome.status, outcome.iterations), (Status::IterationLimit, 1));
     // a shift of coordinates: GMRES gains nothing before the last step, and says so when restarted
     let cycle = FromFn::new(6, |x: &[f64], y: &mut [f64]| (0..6).for_each(|i| y[i] = x[(i + 5) % 6]));
     let e = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
@@ -393,6 +399,9 @@ fn edges_and_bad_input() {
     let error =
         gmres(&Identity(1), &Identity(1), &[f64::NAN], &mut [0.0], 1, &stopping, &mut w, None).unwrap_err();
     assert!(matches!(error, KrylovError::NonFinite { index: 0, .. }));
+    let wide = CsMatI::<f64, u32>::zero((2, 3));
+    let error = minres(&wide, &Identity(2), &[0.0; 2], &mut [0.0; 2], &stopping, &mut w, None).unwrap_err();
+    assert!(matches!(error, KrylovError::Dimension { expected: 2, actual: 3, .. }));
     assert!(gmres(&Identity(1), &Identity(1), &[1.0], &mut [0.0], 0, &stopping, &mut w, None).is_err());
     assert!(matches!(Ssor::new(a.view(), 2.0), Err(KrylovError::Option { name: "omega", .. })));
     assert_eq!(Jacobi::new(&[1.0, -1.0]).unwrap_err(), KrylovError::Diagonal { row: 1, value: -1.0 });

@@ -1,4 +1,5 @@
 //! Line searches: the conditions they promise, on functions where every trouble is known.
+#![allow(clippy::unwrap_used)]
 
 use gradus::linalg::line_search::{Armijo, LineSearchError, StrongWolfe};
 use proptest::prelude::*;

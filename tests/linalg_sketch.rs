@@ -1,4 +1,5 @@
 //! Sketches against their explicit matrices, and their promises in the mean.
+#![allow(clippy::unwrap_used)]
 
 use faer::{Mat, MatRef};
 use gradus::linalg::sketch::*;

@@ -89,7 +89,9 @@ impl SparseIndefinite {
 
     /// Factors A, of which only the lower triangle is read: rows i >= columns j, whether stored by rows or columns.
     ///
-    /// A singular matrix is no error here: its zero eigenvalues are counted. Solving with it is one.
+    /// A is scaled by powers of two first, so that the largest entry of each row is about one; an eigenvalue of a block of B
+    /// counts as zero at 64 sqrt(n) eps or below. A singular matrix is no error here: its zero eigenvalues are counted. Solving
+    /// with it is one.
     ///
     /// # Errors
     /// `Dimension` unless A is square; `NonFinite`; `Singular` where the factorisation broke down on a zero pivot before any

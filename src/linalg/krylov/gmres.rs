@@ -50,6 +50,9 @@ pub fn gmres(
         if !r_norm.is_finite() {
             break Status::NotFinite;
         }
+        if iterations >= stopping.max_iterations {
+            break Status::IterationLimit;
+        }
         if r_norm > 0.999 * previous {
             break Status::Stagnated;
         }

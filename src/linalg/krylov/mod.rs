@@ -49,6 +49,14 @@ pub trait LinearOperator {
 
     /// y <- A x, both of length [`dimension`](Self::dimension). Overwrites all of y, whatever it held.
     fn apply(&self, x: &[f64], y: &mut [f64]);
+
+    /// Whether the operator is one at all; asked once per solve, before any product.
+    ///
+    /// # Errors
+    /// `Dimension` for a matrix that isn't square.
+    fn check(&self) -> Result<(), KrylovError> {
+        Ok(())
+    }
 }
 
 /// A linear operator given by a function that computes y <- A x.
@@ -90,6 +98,12 @@ impl LinearOperator for CsMatViewI<'_, f64, u32> {
             }
         }
     }
+
+    fn check(&self) -> Result<(), KrylovError> {
+        let (expected, actual) = (self.rows(), self.cols());
+        let what = "columns of a square matrix";
+        if expected == actual { Ok(()) } else { Err(KrylovError::Dimension { what, expected, actual }) }
+    }
 }
 
 impl LinearOperator for CsMatI<f64, u32> {
@@ -99,6 +113,10 @@ impl LinearOperator for CsMatI<f64, u32> {
 
     fn apply(&self, x: &[f64], y: &mut [f64]) {
         self.view().apply(x, y);
+    }
+
+    fn check(&self) -> Result<(), KrylovError> {
+        self.view().check()
     }
 }
 
@@ -256,6 +274,8 @@ fn check(
     x: &[f64],
     stopping: &Stopping,
 ) -> Result<f64, KrylovError> {
+    a.check()?;
+    preconditioner.check()?;
     let expected = a.dimension();
     let sizes = [
         ("dimension of the preconditioner", preconditioner.dimension()),

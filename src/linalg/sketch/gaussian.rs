@@ -20,7 +20,7 @@ pub struct Gaussian {
 }
 
 /// Columns of A that are multiplied at a time: a fixed number, so that the bits don't depend on the threads.
-const BLOCK: usize = 32;
+const BLOCK: usize = 8;
 
 impl Gaussian {
     /// Draws an s x n sketch.

@@ -59,17 +59,25 @@ impl Hadamard {
     }
 }
 
-/// x <- H x with entries +-1, x of length a power of two: N log2 N additions.
+/// x <- H x with entries +-1, x of length a power of two: N log2 N additions, two levels of the recursion per pass over x.
 fn walsh_hadamard(x: &mut [f64]) {
-    let mut half = 1;
-    while half < x.len() {
-        for pair in x.chunks_exact_mut(2 * half) {
-            let (upper, lower) = pair.split_at_mut(half);
-            for (a, b) in upper.iter_mut().zip(lower) {
-                (*a, *b) = (*a + *b, *a - *b);
+    let mut quarter = 1;
+    while 4 * quarter <= x.len() {
+        for four in x.chunks_exact_mut(4 * quarter) {
+            let (first, second) = four.split_at_mut(2 * quarter);
+            let ((a, b), (c, d)) = (first.split_at_mut(quarter), second.split_at_mut(quarter));
+            for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
+                let (ab, a_b, cd, c_d) = (*a + *b, *a - *b, *c + *d, *c - *d);
+                (*a, *b, *c, *d) = (ab + cd, a_b + c_d, ab - cd, a_b - c_d);
             }
         }
-        half *= 2;
+        quarter *= 4;
+    }
+    if quarter < x.len() {
+        let (upper, lower) = x.split_at_mut(quarter);
+        for (a, b) in upper.iter_mut().zip(lower) {
+            (*a, *b) = (*a + *b, *a - *b);
+        }
     }
 }
 
