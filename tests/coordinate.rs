@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gradus::control::{Limits, Monitor, Status};
-use gradus::coordinate::{CoordinateDescent, Error, Measure, Start, certify};
+use gradus::coordinate::{CoordinateDescent, Error, Fit, Measure, Start, certify};
 use gradus::linalg::DesignMatrix;
 use gradus::problem::loss::{self, Loss};
 use gradus::problem::penalty::{Bounded, ElasticNet, Penalty};
@@ -186,6 +186,77 @@ proptest! {
         let (value, certificate) = certify(&model, &x, b, Measure::Gap).unwrap();
         let distance = value - best.objective;
         prop_assert!(certificate.value >= distance - 1e-9 * (1.0 + value.abs()), "{} < {distance}", certificate.value);
+    }
+}
+
+/// Mean loss form, no intercept; published optima of twenty fits on four public data sets.
+#[test]
+fn twenty_fits_on_public_data_reach_the_known_objectives() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/libsvm");
+    if !std::path::Path::new(folder).exists() {
+        println!("skipped: the folder of shared data is absent");
+        return;
+    }
+    let rows: [(&str, [(f64, f64); 2], [(f64, f64); 2], f64); 4] = [
+        (
+            "a9a.xz",
+            [(0.05, 0.25976539309295), (0.01, 0.23534963636242)],
+            [(0.05, 0.45923519790566), (0.01, 0.37233482337924)],
+            0.32337958246485,
+        ),
+        (
+            "leukemia-ALLAML.xz",
+            [(0.05, 0.066389973469187), (0.01, 0.014510372238392)],
+            [(0.05, 0.16039102897036), (0.01, 0.046172009203391)],
+            0.0034903320970654,
+        ),
+        (
+            "basehock",
+            [(0.05, 0.32493617293167), (0.01, 0.20862702900324)],
+            [(0.05, 0.38947252165104), (0.01, 0.20101173803083)],
+            0.03278062463223,
+        ),
+        (
+            "w8a.xz",
+            [(0.05, 0.040763446466455), (0.01, 0.029860573563674)],
+            [(0.05, 0.36965370425761), (0.01, 0.25320626300782)],
+            0.12618068651051,
+        ),
+    ];
+    for (file, lasso, logistic, ridge) in rows {
+        let data = gradus::read::libsvm::read(format!("{folder}/{file}"), &Default::default()).unwrap();
+        let n = data.labels.len() as f64;
+        let mean = data.labels.iter().sum::<f64>() / n;
+        let centred: Vec<f64> = data.labels.iter().map(|y| y - mean).collect();
+        let signs = gradus::problem::Classes::from_labels(&data.labels).unwrap().1;
+        let design = DesignMatrix::from_sparse_or_dense(data.matrix).unwrap();
+        let check = |fit: Fit, expected: f64, what: &str| {
+            assert_eq!(fit.status, Status::Solved, "{file} {what}");
+            assert!(fit.certificate.relative <= 1e-10, "{file} {what} {:?}", fit.certificate);
+            assert!(
+                (fit.objective / expected - 1.0).abs() < 1e-9,
+                "{file} {what}: {} {expected}",
+                fit.objective
+            );
+        };
+        let mut model = LinearModel::lasso(design.clone(), centred, 0.0);
+        let l1_max = model.l1_max().unwrap();
+        for (ratio, expected) in lasso {
+            model.penalty = Arc::new(ElasticNet { l1: ratio * l1_max, ..Default::default() });
+            check(solver(1e-10).solve(&model).unwrap(), expected, "lasso");
+        }
+        let mut model = LinearModel::logistic(design, signs, 0.0, 1.0 / n);
+        // as the ridge's peers are judged: the gradient to 1e-10, which puts the gap far below that
+        let by_gradient = CoordinateDescent { measure: Measure::Gradient, ..solver(1e-10) };
+        let fit = by_gradient.solve(&model).unwrap();
+        let (_, gap) = certify(&model, &fit.coefficients, 0.0, Measure::Gap).unwrap();
+        assert!(gap.relative <= 1e-10);
+        check(fit, ridge, "ridge logistic");
+        let l1_max = model.l1_max().unwrap();
+        for (ratio, expected) in logistic {
+            model.penalty = Arc::new(ElasticNet { l1: ratio * l1_max, ..Default::default() });
+            check(solver(1e-10).solve(&model).unwrap(), expected, "sparse logistic");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ fn instance(n: usize, p: usize, seed: u64) -> (Vec<f64>, CsMatI<f64, u32>) {
         for i in 0..n {
             let h =
                 (i as u64 * 2654435761 + j as u64 * 40503 + seed * 97).wrapping_mul(0x9E3779B97F4A7C15) >> 33;
-            if h % 3 == 0 {
+            if h.is_multiple_of(3) {
                 let value = (h % 1000) as f64 / 100.0 - 5.0;
                 dense[j * n + i] = value;
                 triplets.add_triplet(i, j, value);
@@ -56,7 +56,7 @@ proptest! {
         let atv: Vec<f64> = (0..p).map(|j| (0..n).map(|i| dense[j * n + i] * v[i]).sum()).collect();
         let weights: Vec<f64> = v.iter().map(|t| t * t + 0.1).collect();
         let squares: Vec<f64> = (0..p).map(|j| (0..n).map(|i| weights[i] * dense[j * n + i].powi(2)).sum()).collect();
-        let chosen: Vec<usize> = (0..p).filter(|j| (j * 7 + seed as usize) % 3 != 0).collect();
+        let chosen: Vec<usize> = (0..p).filter(|j| !(j * 7 + seed as usize).is_multiple_of(3)).collect();
         for design in [&sparse, &full] {
             let (mut z, mut q) = (vec![0.0; n], vec![0.0; p]);
             design.multiply(&x, &mut z);

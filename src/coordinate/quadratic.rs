@@ -6,7 +6,7 @@
 
 use crate::linalg::factor::DenseCholesky;
 use crate::linalg::product::axpy;
-use crate::problem::penalty::Penalty;
+use crate::problem::penalty::{Penalty, Piece};
 
 /// Proximal passes before each Newton step.
 const PASSES: usize = 3;
@@ -30,6 +30,9 @@ pub(super) struct Workspace {
     matrix: Vec<f64>,
     trial: Vec<f64>,
 }
+
+/// A coefficient inside a smooth piece of the penalty: its position and that piece.
+type Free = (usize, Piece);
 
 /// What [`Quadratic::solve`] did.
 #[derive(Default)]
@@ -94,22 +97,16 @@ impl Quadratic<'_> {
     /// dropped if it doesn't.
     fn newton(&mut self, workspace: &mut Workspace) {
         let k = self.x.len();
-        let mut free = Vec::new();
-        for i in 0..k {
-            let piece = match self.columns.get(i) {
-                Some(&j) => {
-                    self.penalty.piece(j, self.x[i]).map(|p| (p.lower, p.upper, p.slope, p.curvature))
-                }
-                None => Some((f64::NEG_INFINITY, f64::INFINITY, 0.0, 0.0)),
-            };
-            free.extend(piece.map(|piece| (i, piece)));
-        }
+        let everywhere = Piece { lower: f64::NEG_INFINITY, upper: f64::INFINITY, slope: 0.0, curvature: 0.0 };
+        let piece =
+            |i: usize| self.columns.get(i).map_or(Some(everywhere), |&j| self.penalty.piece(j, self.x[i]));
+        let free: Vec<Free> = (0..k).filter_map(|i| piece(i).map(|piece| (i, piece))).collect();
         let m = free.len();
         if m == 0 {
             return;
         }
         workspace.matrix.clear();
-        for &(i, (.., curvature)) in &free {
+        for &(i, Piece { curvature, .. }) in &free {
             workspace.matrix.extend(free.iter().map(|&(row, _)| self.hessian[i * k + row]));
             let diagonal = workspace.matrix.len() - m + (workspace.matrix.len() / m - 1);
             workspace.matrix[diagonal] += curvature;
@@ -117,8 +114,7 @@ impl Quadratic<'_> {
         if workspace.cholesky.factor_shifted(m, &mut workspace.matrix).is_err() {
             return;
         }
-        let mut step: Vec<f64> =
-            free.iter().map(|&(i, (_, _, slope, _))| -(self.gradient[i] + slope)).collect();
+        let mut step: Vec<f64> = free.iter().map(|&(i, piece)| -(self.gradient[i] + piece.slope)).collect();
         if workspace.cholesky.solve_in_place(&mut step).is_err() || step.iter().any(|d| !d.is_finite()) {
             return;
         }
@@ -132,18 +128,12 @@ impl Quadratic<'_> {
     }
 
     /// Moves by `length * step`, clipped to the pieces, if that does not raise the objective.
-    fn take(
-        &mut self,
-        free: &[(usize, (f64, f64, f64, f64))],
-        step: &[f64],
-        length: f64,
-        trial: &mut Vec<f64>,
-    ) -> bool {
+    fn take(&mut self, free: &[Free], step: &[f64], length: f64, trial: &mut Vec<f64>) -> bool {
         let k = self.x.len();
         trial.clear();
         trial.extend_from_slice(&self.gradient);
         let mut moves = Vec::with_capacity(free.len());
-        for (&(i, (lower, upper, ..)), &d) in free.iter().zip(step) {
+        for (&(i, Piece { lower, upper, .. }), &d) in free.iter().zip(step) {
             let new = (self.x[i] + length * d).clamp(lower, upper);
             if new != self.x[i] {
                 axpy(new - self.x[i], &self.hessian[i * k..(i + 1) * k], trial);

@@ -1,2 +1,76 @@
-//! The command `gradus`.
-fn main() {}
+//! The command `gradus`: reads arguments and problems, calls the library, prints.
+//!
+//! Exit codes: 0 solved, 1 bad input, 2 wrong usage, 3 stopped before the tolerance, 130 interrupted.
+
+mod dataset;
+mod fit;
+mod model_file;
+mod options;
+mod output;
+mod plot;
+mod predict;
+mod reproduce;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use output::{Failure, Finish};
+
+/// Classical optimisation solvers, each answer with a certificate.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Fit(fit::Arguments),
+    Predict(predict::Arguments),
+    Plot(plot::Arguments),
+    Reproduce(reproduce::Arguments),
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example:\n  gradus completions bash > ~/.local/share/bash-completion/completions/gradus"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    // usage errors end here with exit code 2, --help and --version with 0
+    let cli = Cli::parse();
+    let finished = match cli.command {
+        Command::Fit(arguments) => fit::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
+        Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Completions { shell } => completions(shell),
+    };
+    match finished {
+        Ok(finish) => finish.code(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Finish, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "gradus", &mut script);
+    output::print_bytes(&script)?;
+    Ok(Finish::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,270 @@
+//! `gradus reproduce`: the main jobs on bundled data, with plots, traces and one report.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::Args;
+use gradus::control::{Limits, Status};
+use gradus::coordinate::{CoordinateDescent, Fit};
+use gradus::problem::LinearModel;
+use gradus::problem::loss::{self, Loss};
+use gradus::problem::penalty::ElasticNet;
+use gradus::read::libsvm;
+use gradus::report::html::{Page, Section};
+
+use crate::dataset::{self, Preparation};
+use crate::output::{self, Failure, Finish, convergence_plot, write_file};
+use crate::watch;
+
+/// Solve the bundled problems; write plots, traces and one HTML report.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  gradus reproduce
+  gradus reproduce coordinate --out report --full")]
+pub struct Arguments {
+    /// Methods to run, all by default: coordinate.
+    #[arg(value_name = "NAME", value_parser = ["coordinate"])]
+    pub names: Vec<String>,
+    /// Folder for the results; made if it is not there.
+    #[arg(long, default_value = "reproduce", value_name = "DIR")]
+    pub out: PathBuf,
+    /// More penalties per data set.
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// One data set, one loss, several penalties.
+struct Experiment {
+    name: &'static str,
+    title: &'static str,
+    file: &'static str,
+    bytes: &'static [u8],
+    loss: fn() -> Arc<dyn Loss>,
+    /// l1 as fractions of l1_max; empty for a ridge.
+    ratios: &'static [f64],
+    l2: f64,
+    standardize: bool,
+    text: &'static str,
+}
+
+const SPARSE: &[f64] = &[0.5, 0.1, 0.01];
+const SPARSE_FULL: &[f64] = &[0.8, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+
+fn squared() -> Arc<dyn Loss> {
+    Arc::new(loss::Squared)
+}
+
+fn logistic() -> Arc<dyn Loss> {
+    Arc::new(loss::Logistic)
+}
+
+fn squared_hinge() -> Arc<dyn Loss> {
+    Arc::new(loss::SquaredHinge)
+}
+
+fn experiments() -> Vec<Experiment> {
+    vec![
+        Experiment {
+            name: "lasso-diabetes",
+            title: "Lasso: disease progression from ten measurements",
+            file: "sk-diabetes-regression",
+            bytes: include_bytes!("../../../data/sk-diabetes-regression"),
+            loss: squared,
+            ratios: SPARSE,
+            l2: 0.0,
+            standardize: true,
+            text: "442 patients, ten features, standardised, target centred. The path from strong to weak penalties keeps \
+                   more and more features; the duality gap certifies each fit.",
+        },
+        Experiment {
+            name: "sparse-logistic-census",
+            title: "Sparse logistic regression: census income",
+            file: "a1a",
+            bytes: include_bytes!("../../../data/a1a"),
+            loss: logistic,
+            ratios: SPARSE,
+            l2: 0.0,
+            standardize: false,
+            text: "1605 people, 119 binary features. Whether the income exceeds 50 000 dollars, from few features.",
+        },
+        Experiment {
+            name: "sparse-logistic-sonar",
+            title: "Sparse logistic regression: rock or metal",
+            file: "sonar_scale",
+            bytes: include_bytes!("../../../data/sonar_scale"),
+            loss: logistic,
+            ratios: SPARSE,
+            l2: 0.0,
+            standardize: false,
+            text: "208 sonar echoes, 60 correlated frequency bands: the columns resemble each other, the hard case for \
+                   plain cyclic descent.",
+        },
+        Experiment {
+            name: "ridge-logistic-ionosphere",
+            title: "Ridge logistic regression: radar returns",
+            file: "ionosphere_scale",
+            bytes: include_bytes!("../../../data/ionosphere_scale"),
+            loss: logistic,
+            ratios: &[],
+            l2: 1e-3,
+            standardize: false,
+            text: "351 radar returns, 34 features. A smooth problem: Newton's method, quadratic convergence at the end.",
+        },
+        Experiment {
+            name: "machine-heart",
+            title: "Sparse support vector machine: heart disease",
+            file: "heart_scale",
+            bytes: include_bytes!("../../../data/heart_scale"),
+            loss: squared_hinge,
+            ratios: SPARSE,
+            l2: 0.0,
+            standardize: false,
+            text: "270 patients, 13 features, squared hinge loss with an l1 penalty.",
+        },
+        Experiment {
+            name: "sparse-logistic-tumours",
+            title: "A badly scaled column: breast tumours",
+            file: "breast-cancer",
+            bytes: include_bytes!("../../../data/breast-cancer"),
+            loss: logistic,
+            ratios: SPARSE,
+            l2: 0.0,
+            standardize: false,
+            text: "683 tumours, ten features, one of them an identification number about a million times larger than the \
+                   others, left as it is.",
+        },
+    ]
+}
+
+const TOLERANCE: f64 = 1e-10;
+
+pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
+    fs::create_dir_all(&arguments.out).with_context(|| format!("{}", arguments.out.display()))?;
+    let started = Instant::now();
+    let mut finish = Finish::Done;
+    let mut sections = Vec::new();
+    for experiment in experiments() {
+        let (section, status) = experiment.run(&arguments.out, arguments.full)?;
+        sections.push(section);
+        if status != Status::Solved {
+            finish = Finish::of(status);
+        }
+        if status == Status::Interrupted {
+            break;
+        }
+    }
+    let page = Page {
+        title: "gradus: coordinate descent with certificates".into(),
+        introduction: format!(
+            "Every fit below was solved to a relative duality gap of {TOLERANCE:e}: the objective printed differs from the \
+             true minimum by at most that part of the objective at zero. Traces (CSV) and pictures (SVG) lie beside this page."
+        ),
+        sections,
+    };
+    let report = arguments.out.join("index.html");
+    write_file(&report, page.html().as_bytes())?;
+    output::print(&format!("report       {} ({:.1} s)", report.display(), started.elapsed().as_secs_f64()))?;
+    Ok(finish)
+}
+
+impl Experiment {
+    fn run(&self, out: &Path, full: bool) -> Result<(Section, Status), Failure> {
+        output::print(self.title)?;
+        let data = libsvm::parse(self.bytes, self.file, &libsvm::Options::default())?;
+        let loss = (self.loss)();
+        let (mut target, _) = dataset::targets(self.file, &*loss, &data.labels)?;
+        let center = !loss.is_classification();
+        if center {
+            let mean = target.iter().sum::<f64>() / target.len() as f64;
+            target.iter_mut().for_each(|y| *y -= mean);
+        }
+        let (rows, columns) = data.matrix.shape();
+        let (_, design) = Preparation::fit(data.matrix, self.standardize, false)?;
+        let mut model = LinearModel::new(design, target, loss::Squared, ElasticNet::default());
+        model.loss = loss;
+        let l1_max = model.l1_max()?;
+        let limits = Limits { tolerance: TOLERANCE, ..Limits::default() };
+        let solver = CoordinateDescent { limits, ..Default::default() };
+        let ratios = if self.ratios.is_empty() {
+            &[0.0]
+        } else if full {
+            SPARSE_FULL
+        } else {
+            self.ratios
+        };
+        let mut section = Section {
+            title: self.title.into(),
+            text: self.text.into(),
+            columns: ["penalty", "objective", "relative gap", "non-zeros", "iterations", "milliseconds"]
+                .map(String::from)
+                .into(),
+            ..Section::default()
+        };
+        let (mut runs, mut status) = (Vec::new(), Status::Solved);
+        for &ratio in ratios {
+            model.penalty = Arc::new(ElasticNet { l1: ratio * l1_max, l2: self.l2, weights: None });
+            let mut monitor = gradus::control::Monitor::none().with_interrupt(watch::interrupt_flag());
+            let fit = solver.solve_with(&model, None, &mut monitor)?;
+            let name = if ratio > 0.0 { format!("l1 = {ratio} l1_max") } else { format!("l2 = {}", self.l2) };
+            section.rows.push(row(&name, &fit, columns));
+            section.commands.push(self.command(ratio));
+            output::print(&format!(
+                "  {name:18} objective {:.12e}  gap {:.1e}  {} of {columns} non-zero  {:.1} ms",
+                fit.objective,
+                fit.certificate.relative,
+                fit.nonzeros(),
+                1e3 * fit.seconds
+            ))?;
+            let mut trace = Vec::new();
+            fit.history.write_csv(&mut trace)?;
+            let suffix = if ratio > 0.0 { format!("-{ratio}") } else { String::new() };
+            write_file(&out.join(format!("{}{suffix}.csv", self.name)), &trace)?;
+            if fit.status != Status::Solved {
+                status = fit.status;
+            }
+            runs.push((name, fit.summary.history));
+            if status == Status::Interrupted {
+                break;
+            }
+        }
+        let plot = convergence_plot("", runs);
+        plot.write(&out.join(format!("{}.svg", self.name)))?;
+        let caption = format!("Relative duality gap on {} ({rows} rows, {columns} features)", self.file);
+        section.figures.push((plot.svg()?, caption));
+        Ok((section, status))
+    }
+
+    /// The command that repeats one fit.
+    fn command(&self, ratio: f64) -> String {
+        let loss = (self.loss)();
+        let mut command = format!("gradus fit data/{} --loss {}", self.file, loss.name());
+        if ratio > 0.0 {
+            command += &format!(" --l1-ratio {ratio}");
+        }
+        if self.l2 > 0.0 {
+            command += &format!(" --l2 {}", self.l2);
+        }
+        for (flag, set) in [(" --standardize", self.standardize), (" --center", !loss.is_classification())] {
+            if set {
+                command += flag;
+            }
+        }
+        command + &format!(" --tolerance {TOLERANCE:e}")
+    }
+}
+
+/// A fit as a row of the table.
+fn row(name: &str, fit: &Fit, columns: usize) -> Vec<String> {
+    vec![
+        name.into(),
+        format!("{:.12e}", fit.objective),
+        format!("{:.1e}", fit.certificate.relative),
+        format!("{} of {columns}", fit.nonzeros()),
+        fit.iterations.to_string(),
+        format!("{:.1}", 1e3 * fit.seconds),
+    ]
+}
