@@ -1,5 +1,7 @@
 //! Coordinate descent against independent references, its certificates, and its edge cases.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,7 +199,9 @@ fn twenty_fits_on_public_data_reach_the_known_objectives() {
         println!("skipped: the folder of shared data is absent");
         return;
     }
-    let rows: [(&str, [(f64, f64); 2], [(f64, f64); 2], f64); 4] = [
+    // file, (l1 / l1_max, objective) of the lasso and of sparse logistic regression, objective of the ridge with l2 = 1/n
+    type Row = (&'static str, [(f64, f64); 2], [(f64, f64); 2], f64);
+    let rows: [Row; 4] = [
         (
             "a9a.xz",
             [(0.05, 0.25976539309295), (0.01, 0.23534963636242)],
