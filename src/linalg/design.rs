@@ -318,7 +318,7 @@ impl DesignMatrix {
         }
     }
 
-    /// out <- out + sum over k of coefficients[k] * (column columns[k]): A x for an x with few non-zeros.
+    /// out <- out + sum over k of `coefficients[k] * (column columns[k])`: A x for an x with few non-zeros.
     pub fn add_columns(&self, columns: &[usize], coefficients: &[f64], out: &mut [f64]) {
         let mut shift = 0.0;
         for (&j, &coefficient) in columns.iter().zip(coefficients) {

@@ -3,7 +3,7 @@
 //! - [`plot`]: line plots as SVG or PNG, no system fonts needed;
 //! - [`trace`]: reads the CSV traces that solvers write;
 //! - [`html`]: one self-contained page of figures and tables;
-//! - [`file`]: writes an output file whole or not at all.
+//! - [`mod@file`]: writes an output file whole or not at all.
 
 pub mod file;
 pub mod html;
