@@ -174,7 +174,11 @@ fn unzstd(mut input: &[u8], name: &str, max_bytes: u64) -> Result<Vec<u8>, ReadE
             Err(e) => return Err(damaged(name, "zstd", &e)),
         };
         let room = max_bytes - bytes.len() as u64;
-        frame.by_ref().take(room + 1).read_to_end(&mut bytes).map_err(|e| damaged(name, "zstd", &e))?;
+        frame
+            .by_ref()
+            .take(room.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|e| damaged(name, "zstd", &e))?;
         refuse_beyond(max_bytes, bytes.len(), name)?;
         let decoder: FrameDecoder = frame.into_frame_decoder();
         if let Some(stored) = decoder.get_checksum_from_data()
