@@ -15,6 +15,7 @@
 pub mod libsvm;
 pub mod matrix_market;
 pub mod npy;
+pub mod sif;
 pub mod source;
 pub mod table;
 pub mod triplets;

@@ -1,0 +1,4 @@
+//! SIF, the format of the CUTEst collection of test problems.
+
+pub(crate) mod decoded;
+pub(crate) mod function;
