@@ -2,3 +2,5 @@
 
 pub(crate) mod decoded;
 pub(crate) mod function;
+mod evaluate;
+pub use function::Mode;

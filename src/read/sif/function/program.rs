@@ -177,6 +177,11 @@ impl Program {
         program
     }
 
+    /// Number of instructions.
+    pub fn length(&self) -> usize {
+        self.instructions.len()
+    }
+
     /// Runs over a block: every register is `width` groups of lanes, of which the first `live` lanes count.
     pub fn run(
         &self,
