@@ -38,6 +38,8 @@ pub(crate) struct Groups {
     pub kind: Vec<GroupKind>,
     /// s_i; not zero.
     pub scale: Vec<f64>,
+    /// 1 / s_i, rounded as the mode wants: what values and derivatives are multiplied by.
+    pub inverse_scale: Vec<f64>,
     /// b_i, to be subtracted.
     pub constant: Vec<f64>,
     /// Index into `Decoded::group_types`, or None for g(t) = t.
