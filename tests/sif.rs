@@ -17,7 +17,8 @@ fn shared(folder: &str) -> Option<PathBuf> {
 /// The files of the shared collection, sorted.
 fn collection() -> Vec<(String, Vec<u8>)> {
     let Some(folder) = shared("sif") else { return Vec::new() };
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|ending| ending == "SIF"));
     files.sort();
     let name = |path: &PathBuf| path.file_stem().unwrap().to_string_lossy().into_owned();
@@ -42,8 +43,16 @@ fn compare(problem: &Metadata, oracle: &Value) -> Vec<String> {
     check("n", n == integer("n"), format!("{n} for {}", integer("n")));
     check("m", m == integer("m"), format!("{m} for {}", integer("m")));
     let count = |flags: &[bool]| flags.iter().filter(|&&flag| flag).count();
-    check("equalities", count(&problem.equation) == integer("equalities"), count(&problem.equation).to_string());
-    check("linear", count(&problem.linear) == integer("linear_constraints"), count(&problem.linear).to_string());
+    check(
+        "equalities",
+        count(&problem.equation) == integer("equalities"),
+        count(&problem.equation).to_string(),
+    );
+    check(
+        "linear",
+        count(&problem.linear) == integer("linear_constraints"),
+        count(&problem.linear).to_string(),
+    );
     let class = oracle["classification"].as_str().unwrap_or_default();
     let own = problem.classification.as_deref().unwrap_or_default();
     check("class", own == class, format!("{own} for {class}"));
@@ -52,12 +61,20 @@ fn compare(problem: &Metadata, oracle: &Value) -> Vec<String> {
     };
     check("free", bounds(|l, u| l.is_infinite() && u.is_infinite()) == integer("free"), String::new());
     check("fixed", bounds(|l, u| l == u) == integer("fixed"), String::new());
-    check("lower_only", bounds(|l, u| l.is_finite() && u.is_infinite()) == integer("lower_only"), String::new());
-    check("upper_only", bounds(|l, u| l.is_infinite() && u.is_finite()) == integer("upper_only"), String::new());
+    check(
+        "lower_only",
+        bounds(|l, u| l.is_finite() && u.is_infinite()) == integer("lower_only"),
+        String::new(),
+    );
+    check(
+        "upper_only",
+        bounds(|l, u| l.is_infinite() && u.is_finite()) == integer("upper_only"),
+        String::new(),
+    );
     let finite_dot = |values: [&[f64]; 2], weight: fn(f64) -> f64| -> f64 {
         let both = values[0].iter().zip(values[1]).enumerate();
         let finite = |value: f64| if value.is_finite() { value } else { 0.0 };
-        both.map(|(i, (&a, &b))| (finite(a) + finite(b)) * weight(i as f64 + 1.0)).sum()
+        both.map(|(i, (&a, &b))| (finite(a) + 2.0 * finite(b)) * weight(i as f64 + 1.0)).sum()
     };
     let zeros = vec![0.0; n];
     let contractions = [
@@ -67,17 +84,29 @@ fn compare(problem: &Metadata, oracle: &Value) -> Vec<String> {
     ];
     for (key, own) in contractions {
         let expected = oracle[key].as_f64().unwrap();
-        check(key, (own - expected).abs() <= 1e-10 * expected.abs().max(1.0), format!("{own} for {expected}"));
+        check(
+            key,
+            (own - expected).abs() <= 1e-10 * expected.abs().max(1.0),
+            format!("{own} for {expected}"),
+        );
     }
     if oracle["full"] == Value::Bool(true) {
         let names = |key: &str| -> Vec<String> {
-            oracle[key].as_array().map_or(Vec::new(), |list| list.iter().map(|name| name.as_str().unwrap().trim().into()).collect())
+            oracle[key].as_array().map_or(Vec::new(), |list| {
+                list.iter().map(|name| name.as_str().unwrap().trim_end().into()).collect()
+            })
         };
         check("variable names", problem.variable_names == names("variable_names"), String::new());
-        check("constraint names", problem.constraint_names == names("constraint_names"), format!("{:?}", problem.constraint_names));
+        check(
+            "constraint names",
+            problem.constraint_names == names("constraint_names"),
+            format!("{:?}", problem.constraint_names),
+        );
         let numbers = |key: &str| -> Vec<f64> {
             let infinite = |value: f64| if value.abs() >= 1e20 { value * f64::INFINITY } else { value };
-            oracle[key].as_array().map_or(Vec::new(), |list| list.iter().map(|value| infinite(value.as_f64().unwrap())).collect())
+            oracle[key].as_array().map_or(Vec::new(), |list| {
+                list.iter().map(|value| infinite(value.as_f64().unwrap())).collect()
+            })
         };
         for (key, own) in [
             ("x0", &problem.x0),
@@ -88,8 +117,8 @@ fn compare(problem: &Metadata, oracle: &Value) -> Vec<String> {
             ("v0", &problem.v0),
         ] {
             let expected = numbers(key);
-            let first = own.iter().zip(&expected).find(|(a, b)| a != b);
-            check(key, *own == expected, format!("{first:?}"));
+            let first = own.iter().zip(&expected).find(|(a, b)| !close(**a, **b));
+            check(key, own.len() == expected.len() && first.is_none(), format!("{first:?}"));
         }
         for (key, own) in [("equation", &problem.equation), ("linear", &problem.linear)] {
             let expected: Vec<bool> = numbers(key).iter().map(|&flag| flag != 0.0).collect();
@@ -123,4 +152,9 @@ fn the_collection_agrees_with_the_reference() {
         }
     }
     println!("{failures} failures");
+}
+
+/// Equal but for the last bit or two, which the parser of JSON may lose.
+fn close(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= 4.0 * f64::EPSILON * b.abs()
 }

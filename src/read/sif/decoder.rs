@@ -116,8 +116,8 @@ impl<'o> Decoder<'o> {
             _ if !(self.seen_groups && self.seen_variables) => {
                 return out_of_order("GROUPS and VARIABLES come before it");
             }
-            (_, Some(before)) if section <= before && before > Section::Variables => {
-                return out_of_order("the sections come in a fixed order, each once");
+            (_, Some(before)) if section < before && before > Section::Variables => {
+                return out_of_order("the sections come in a fixed order");
             }
             _ => {}
         }
@@ -152,7 +152,7 @@ impl<'o> Decoder<'o> {
             b"DI" => return self.program.step(card, &mut self.parameters),
             b"OD" | b"ND" => {
                 let all = card.code[0] == b'N';
-                if self.program.close(card, all, &mut self.parameters)? {
+                if self.program.close(card, all)? {
                     let mut program = std::mem::take(&mut self.program);
                     program.run(self)?;
                 }
@@ -238,7 +238,13 @@ impl<'o> Decoder<'o> {
         match card.section {
             Section::Name => Ok(()),
             Section::Groups => model.groups_card(&item),
-            Section::Variables => model.variables_card(&item),
+            Section::Variables => {
+                if model.variables_card(&item)? {
+                    let text = "what stands behind the name of the variable is ignored: coefficients come with GROUPS";
+                    self.warn(item.line, text);
+                }
+                Ok(())
+            }
             Section::Constants => model.constants_card(&item),
             Section::Ranges => model.ranges_card(&item),
             Section::Bounds => model.bounds_card(&item),

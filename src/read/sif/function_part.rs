@@ -105,7 +105,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A card of TEMPORARIES, where a real may be an array of constant size.
+    /// A card of TEMPORARIES, where a real may be an array of constant size; of several extents the product is
+    /// kept.
     fn temporary(&mut self, card: &Card, kind: TemporaryKind) -> Result<(), SifError> {
         let text = latin1(card.name2.text.trim_ascii());
         let bad = |text: &str| {
@@ -115,8 +116,13 @@ impl Reader<'_> {
         let (name, size) = match text.split_once('(') {
             Some((name, rest)) if kind == TemporaryKind::Real => {
                 let digits = rest.strip_suffix(')').ok_or_else(|| bad(&text))?;
-                let size = digits.trim().parse().ok().filter(|size| (1..=1000).contains(size));
-                (name.trim_end(), Some(size.ok_or_else(|| bad(&text))?))
+                let mut size = 1usize;
+                for extent in digits.split(',') {
+                    let extent: Option<usize> =
+                        extent.trim().parse().ok().filter(|extent| (1..=1000).contains(extent));
+                    size *= extent.ok_or_else(|| bad(&text))?;
+                }
+                (name.trim_end(), Some(size))
             }
             Some(_) => return Err(bad(&text)),
             None => (text.as_str(), None),

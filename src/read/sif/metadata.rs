@@ -142,13 +142,11 @@ impl Comments {
     }
 }
 
-/// The word behind `classification`, up to a blank or its fourth hyphen.
+/// The word behind `classification`, up to a blank.
 fn classification(text: &[u8]) -> Option<String> {
     let at = find(text, b"classification").or_else(|| find(text, b"CLASSIFICATION"))?;
     let rest = text[at + b"classification".len()..].trim_ascii_start();
-    let blank = rest.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len());
-    let hyphens = rest.iter().enumerate().filter(|(_, byte)| **byte == b'-').map(|(at, _)| at);
-    let end = hyphens.skip(3).chain([blank]).min().unwrap_or(blank);
+    let end = rest.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(rest.len());
     Some(latin1(&rest[..end])).filter(|word| !word.is_empty())
 }
 

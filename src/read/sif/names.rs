@@ -143,16 +143,14 @@ pub(super) enum Reference {
 }
 
 impl Reference {
-    /// Splits the text of a field; a text without `(` is its own name. None if it is malformed.
+    /// Splits the text of a field; a text without `(` is its own name, what follows `)` does not count. None if it is
+    /// malformed.
     pub(super) fn split(text: &Name, mut number_of: impl FnMut(Name) -> u32) -> Option<Self> {
         let Some(open) = text.0.iter().position(|&byte| byte == b'(') else {
             return Some(Self::Plain(*text));
         };
         let rest = &text.0[open + 1..];
         let close = rest.iter().position(|&byte| byte == b')')?;
-        if rest[close + 1..].iter().any(|&byte| byte != b' ') {
-            return None;
-        }
         let mut array = ArrayName {
             base: Name::new(&text.0[..open]),
             base_length: open as u8,
@@ -253,10 +251,11 @@ mod tests {
         assert_eq!(name("Y()"), Some(Ok("Y".into())));
         assert_eq!(name("Z(I,,K)"), Some(Ok("Z3,4".into())));
         assert_eq!(name("Z(I,J,K)"), Some(Ok("Z3,-12,4".into())));
+        assert_eq!(name("U(I)SQ"), Some(Ok("U3".into())));
         assert_eq!(name("PLAIN"), Some(Ok("PLAIN".into())));
         assert_eq!(name("ABCD(I+1)"), Some(Ok("ABCD123456".into())));
         assert_eq!(name("ABCDE(I+1)"), Some(Err("ABCDE123456".into())));
-        for malformed in ["X(I", "X(I)J", "X(I,I,I,I"] {
+        for malformed in ["X(I", "X(I,I,I,I)"] {
             assert_eq!(name(malformed), None, "{malformed}");
         }
     }

@@ -106,23 +106,11 @@ impl Program {
     }
 
     /// An OD card (`all` false) or an ND card; returns whether no loop is open any more, so that the program can run.
-    pub(super) fn close(
-        &mut self,
-        card: &Card,
-        all: bool,
-        parameters: &mut Parameters,
-    ) -> Result<bool, SifError> {
+    /// The variable that OD names does not matter: the innermost loop ends.
+    pub(super) fn close(&mut self, card: &Card, all: bool) -> Result<bool, SifError> {
         if self.open.is_empty() {
             let kind = SifErrorKind::Loop("the end of a loop stands outside of a loop");
             return Err(SifError::at(card.line, 2, kind));
-        }
-        if !all && !card.name2.is_blank() {
-            let named = parameters.integer_slot(card.name2.name());
-            let innermost = self.open.last().and_then(|&at| self.instructions.get(at));
-            if !matches!(innermost, Some(Instruction::Do(looped)) if looped.variable == named) {
-                let kind = SifErrorKind::Loop("OD must name the variable of the innermost open loop");
-                return Err(SifError::at(card.line, card.name2.column, kind));
-            }
         }
         while let Some(at) = self.open.pop() {
             self.instructions.push(Instruction::End);

@@ -34,10 +34,11 @@ impl Model {
         Ok(())
     }
 
-    /// A card of VARIABLES: name; then a keyword, or pairs of groups and coefficients.
-    pub(super) fn variables_card(&mut self, item: &Item) -> Result<(), SifError> {
+    /// A card of VARIABLES: name; then a keyword, or pairs of groups and coefficients where these come with the
+    /// variables. Returns whether something had to be ignored.
+    pub(super) fn variables_card(&mut self, item: &Item) -> Result<bool, SifError> {
         if item.name3.is_keyword(b"'MARKER'") {
-            return Ok(());
+            return Ok(false);
         }
         if item.name2.is_blank() {
             return Err(
@@ -50,13 +51,15 @@ impl Model {
             *kind = VariableType::Integer;
         } else if item.name3.is_keyword(b"'ZERO-ONE'") {
             *kind = VariableType::ZeroOne;
+        } else if !self.column_wise {
+            return Ok(!item.name3.is_blank() && !item.name3.is_keyword(b"'SCALE'"));
         } else if !item.name3.is_keyword(b"'SCALE'") {
             for (field, name, coefficient) in item.pairs() {
                 let group = self.groups.get(&name).ok_or_else(|| item.undefined(field, "group"))?;
                 self.coefficient(group, variable, coefficient);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn coefficient(&mut self, group: u32, variable: u32, coefficient: Option<f64>) {

@@ -172,6 +172,8 @@ impl Code {
                 b"UP" => b'U',
                 _ => return None,
             },
+            // The reference decoder reads a blank code as T here, and files rely on it.
+            (Section::GroupUses, [b' ', b' ']) => b'T',
             (Section::ElementType, [b'I', b'V']) => b'I',
             (Section::ElementType, [b'E', letter]) | (Section::GroupType, [b'G', letter]) => letter,
             (_, [letter, b' ']) if !declares => letter,
