@@ -130,28 +130,32 @@ fn compare(problem: &Metadata, oracle: &Value) -> Vec<String> {
 
 #[test]
 fn the_collection_agrees_with_the_reference() {
-    let options = Options { mode: Mode::Cutest, ..Options::default() };
-    let mut failures = 0;
+    let options = Options { mode: Mode::Cutest, lenient: true, ..Options::default() };
     for (name, text) in collection() {
-        match describe(&text, &options) {
-            Err(error) => {
-                failures += 1;
-                println!("{name}:{error}");
-            }
-            Ok(problem) => {
-                let Some(oracle) = oracle(&name) else {
-                    println!("{name}: no oracle");
-                    continue;
-                };
-                let flaws = compare(&problem, &oracle);
-                if !flaws.is_empty() {
-                    failures += 1;
-                    println!("{name}: {flaws:?}");
-                }
-            }
+        let decoded = describe(&text, &options);
+        if name == "SIMPLEU" {
+            let error = decoded.unwrap_err();
+            assert_eq!(error.to_string(), "22:15: integer parameter 1 is not defined");
+            continue;
+        }
+        let problem = decoded.unwrap_or_else(|error| panic!("{name}.SIF:{error}"));
+        // The reference cannot read two more files.
+        if let Some(oracle) = oracle(&name) {
+            let flaws = compare(&problem, &oracle);
+            assert!(flaws.is_empty(), "{name}: {flaws:?}");
         }
     }
-    println!("{failures} failures");
+}
+
+#[test]
+fn a_percent_sign_starts_a_comment_only_when_lenient() {
+    for (name, text) in collection().iter().filter(|(name, _)| name == "CHANDHEULS") {
+        let error = describe(text, &Options::default()).unwrap_err();
+        assert_eq!((error.line, error.column), (Some(10), Some(1)), "{name}: {error}");
+        let options = Options { lenient: true, ..Options::default() };
+        let problem = describe(text, &options).unwrap();
+        assert_eq!((problem.variable_names.len(), problem.warnings.len()), (500, 2));
+    }
 }
 
 /// Equal but for the last bit or two, which the parser of JSON may lose.

@@ -69,6 +69,10 @@ impl<'o> Decoder<'o> {
         ))
     }
 
+    pub(super) fn is_lenient(&self) -> bool {
+        self.options.lenient
+    }
+
     /// Notes something odd; at most one warning a line.
     pub(super) fn warn(&mut self, line: u32, text: &str) {
         let line = Some(line as usize);

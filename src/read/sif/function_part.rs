@@ -84,6 +84,8 @@ impl Reader<'_> {
             Err(SifError::at(card.line, 2, SifErrorKind::UnknownCode { code: card.code_text(), section }))
         };
         match self.section {
+            // Some files repeat the declarations of the problem part here.
+            None if matches!(&card.code, b"EV" | b"IV" | b"EP" | b"GV" | b"GP") => Ok(()),
             None => unknown("before TEMPORARIES, GLOBALS or INDIVIDUALS"),
             Some(Section::Temporaries) => match temporary_kind(card.code) {
                 Some(kind) => self.temporary(card, kind),

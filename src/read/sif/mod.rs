@@ -81,7 +81,7 @@ pub struct Options {
     pub parameters: Vec<(String, f64)>,
     /// Which arithmetic the numbers have.
     pub mode: Mode,
-    /// Reads a line that starts with `%` as a comment.
+    /// Reads a line that starts with `%` as a comment, and function parts under another name, with warnings.
     pub lenient: bool,
     /// How much the file may ask for.
     pub limits: Limits,
@@ -124,7 +124,7 @@ pub(crate) fn decode(text: &[u8], options: &Options) -> Result<(Metadata, Decode
     let text = without_tabs(text, &mut decoder);
     let mut lines = Lines::new(&text);
     decoder.problem_part(&mut lines)?;
-    let (element_part, group_part) = function_parts(&mut lines, &decoder, options.mode)?;
+    let (element_part, group_part) = function_parts(&mut lines, &mut decoder, options.mode)?;
     let mut metadata = Metadata {
         name: decoder.name.to_string(),
         parameters: decoder.offered,
@@ -153,10 +153,9 @@ fn without_tabs<'t>(text: &'t [u8], decoder: &mut Decoder) -> Cow<'t, [u8]> {
 /// The element functions and the group functions. What follows them is no part of the language.
 fn function_parts(
     lines: &mut Lines,
-    decoder: &Decoder,
+    decoder: &mut Decoder,
     mode: Mode,
 ) -> Result<(FunctionPart, FunctionPart), SifError> {
-    let (element_types, group_types) = (&decoder.model.element_types, &decoder.model.group_types);
     let mut element_part = None;
     let mut group_part = None;
     while group_part.is_none() {
@@ -166,25 +165,31 @@ fn function_parts(
         match line.keyword() {
             b"ELEMENTS" if element_part.is_none() => {
                 check_name(&line, decoder)?;
-                element_part = Some(function_part::read(lines, element_types, "element type", mode)?);
+                element_part =
+                    Some(function_part::read(lines, &decoder.model.element_types, "element type", mode)?);
             }
             b"GROUPS" => {
                 check_name(&line, decoder)?;
-                group_part = Some(function_part::read(lines, group_types, "group type", mode)?);
+                group_part =
+                    Some(function_part::read(lines, &decoder.model.group_types, "group type", mode)?);
             }
             _ => break,
         }
     }
     Ok((
-        element_part.unwrap_or_else(|| function_part::declared(element_types)),
-        group_part.unwrap_or_else(|| function_part::declared(group_types)),
+        element_part.unwrap_or_else(|| function_part::declared(&decoder.model.element_types)),
+        group_part.unwrap_or_else(|| function_part::declared(&decoder.model.group_types)),
     ))
 }
 
 /// The name of a function part must be that of the problem.
-fn check_name(line: &Line, decoder: &Decoder) -> Result<(), SifError> {
+fn check_name(line: &Line, decoder: &mut Decoder) -> Result<(), SifError> {
     let found = line.header_name();
     if found == decoder.name {
+        return Ok(());
+    }
+    if decoder.is_lenient() {
+        decoder.warn(line.number, "the name of the problem differs from that behind NAME");
         return Ok(());
     }
     let (found, expected) = (found.to_string(), decoder.name.to_string());

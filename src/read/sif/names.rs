@@ -2,37 +2,44 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// A name: ten Latin-1 characters, padded with blanks on the right.
+/// A name of up to ten Latin-1 characters without trailing blanks, packed from the lowest byte on, zeros behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Name(pub [u8; 10]);
+pub(super) struct Name(u128);
 
 /// Longest name.
 pub(super) const NAME_LENGTH: usize = 10;
 
 impl Name {
-    pub(super) const BLANK: Name = Name([b' '; NAME_LENGTH]);
+    pub(super) const BLANK: Name = Name(0);
 
     /// The first ten characters of a text.
     pub(super) fn new(text: &[u8]) -> Self {
-        let mut name = Self::BLANK;
         let length = text.len().min(NAME_LENGTH);
-        name.0[..length].copy_from_slice(&text[..length]);
-        name
+        let length = text[..length].iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
+        let mut bytes = [0; 16];
+        bytes[..length].copy_from_slice(&text[..length]);
+        Self(u128::from_le_bytes(bytes))
     }
 
     pub(super) fn is_blank(&self) -> bool {
-        *self == Self::BLANK
+        self.0 == 0
     }
 
     /// Whether this is the quoted keyword, which may be shifted to the right by one column.
     pub(super) fn is_keyword(&self, keyword: &[u8]) -> bool {
-        *self == Self::new(keyword) || (self.0[0] == b' ' && Self::new(&self.0[1..]) == Self::new(keyword))
+        let keyword = Self::new(keyword).0;
+        self.0 == keyword || self.0 == keyword << 8 | u128::from(b' ')
+    }
+
+    fn bytes(&self) -> ([u8; 16], usize) {
+        (self.0.to_le_bytes(), 16 - self.0.leading_zeros() as usize / 8)
     }
 }
 
 impl std::fmt::Display for Name {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&latin1(self.0.trim_ascii_end()))
+        let (bytes, length) = self.bytes();
+        bytes[..length].iter().try_for_each(|&byte| std::fmt::Write::write_char(f, char::from(byte)))
     }
 }
 
@@ -106,15 +113,12 @@ impl Table {
     /// Two folded 128-bit products with the key.
     #[inline]
     fn hash(&self, name: &Name) -> u64 {
-        let [a, b, c, d, e, f, g, h, i, j] = name.0;
         let fold = |x: u64, y: u64| {
             let product = u128::from(x) * u128::from(y);
             product as u64 ^ (product >> 64) as u64
         };
-        let head = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        let tail = u64::from(u16::from_le_bytes([i, j]));
-        let first = fold(head ^ self.key, 0x9e37_79b9_7f4a_7c15 ^ self.key.rotate_left(32));
-        fold(first ^ tail, self.key | 1) ^ first
+        let first = fold(name.0 as u64 ^ self.key, 0x9e37_79b9_7f4a_7c15 ^ self.key.rotate_left(32));
+        fold(first ^ (name.0 >> 64) as u64, self.key | 1) ^ first
     }
 
     fn grow(&mut self) {
@@ -132,7 +136,35 @@ pub(super) struct ArrayName {
     base: Name,
     base_length: u8,
     count: u8,
-    pub(super) indices: [u32; 3],
+    indices: [u32; 3],
+}
+
+/// The decimal text of an integer of 32 bits, packed as a name is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decimal {
+    text: u128,
+    length: u32,
+}
+
+impl Decimal {
+    pub(super) fn new(value: i64) -> Self {
+        let mut text = 0;
+        let mut length = 0;
+        let mut magnitude = value.unsigned_abs();
+        loop {
+            text = text << 8 | u128::from(b'0' + (magnitude % 10) as u8);
+            length += 1;
+            magnitude /= 10;
+            if magnitude == 0 || length == 15 {
+                break;
+            }
+        }
+        if value < 0 {
+            text = text << 8 | u128::from(b'-');
+            length += 1;
+        }
+        Self { text, length }
+    }
 }
 
 /// What a field of a card names.
@@ -146,17 +178,15 @@ impl Reference {
     /// Splits the text of a field; a text without `(` is its own name, what follows `)` does not count. None if it is
     /// malformed.
     pub(super) fn split(text: &Name, mut number_of: impl FnMut(Name) -> u32) -> Option<Self> {
-        let Some(open) = text.0.iter().position(|&byte| byte == b'(') else {
+        let (bytes, length) = text.bytes();
+        let bytes = &bytes[..length];
+        let Some(open) = bytes.iter().position(|&byte| byte == b'(') else {
             return Some(Self::Plain(*text));
         };
-        let rest = &text.0[open + 1..];
+        let rest = &bytes[open + 1..];
         let close = rest.iter().position(|&byte| byte == b')')?;
-        let mut array = ArrayName {
-            base: Name::new(&text.0[..open]),
-            base_length: open as u8,
-            count: 0,
-            indices: [0; 3],
-        };
+        let mut array =
+            ArrayName { base: Name::new(&bytes[..open]), base_length: open as u8, count: 0, indices: [0; 3] };
         for (position, index) in rest[..close].split(|&byte| byte == b',').enumerate() {
             if position == 3 {
                 return None;
@@ -177,54 +207,29 @@ impl ArrayName {
 
     /// The name with the values of its indices put in. Err has the text where it is too long.
     #[inline]
-    pub(super) fn expand(&self, value: impl Fn(u32) -> i64) -> Result<Name, String> {
-        let mut name = self.base;
-        let mut end = self.base_length as usize;
+    pub(super) fn expand<'v>(&self, value: impl Fn(u32) -> &'v Decimal) -> Result<Name, String> {
+        let mut text = self.base.0;
+        let mut length = u32::from(self.base_length);
         for (position, &index) in self.used_indices().iter().enumerate() {
             if position > 0 {
-                end = append(&mut name, end, b",");
+                text |= u128::from(b',') << (8 * length);
+                length += 1;
             }
-            let (digits, length) = decimal(value(index));
-            end = append(&mut name, end, &digits[digits.len() - length..]);
+            let digits = value(index);
+            if length + digits.length > NAME_LENGTH as u32 {
+                return Err(self.long_text(value));
+            }
+            text |= digits.text << (8 * length);
+            length += digits.length;
         }
-        if end <= NAME_LENGTH { Ok(name) } else { Err(self.long_text(value)) }
+        Ok(Name(text))
     }
 
     #[cold]
-    fn long_text(&self, value: impl Fn(u32) -> i64) -> String {
-        let indices: Vec<String> = self.used_indices().iter().map(|&i| value(i).to_string()).collect();
-        format!("{}{}", latin1(&self.base.0[..self.base_length as usize]), indices.join(","))
+    fn long_text<'v>(&self, value: impl Fn(u32) -> &'v Decimal) -> String {
+        let indices = self.used_indices().iter().map(|&index| Name(value(index).text).to_string());
+        format!("{}{}", self.base, indices.collect::<Vec<_>>().join(","))
     }
-}
-
-/// Writes what fits; returns where the text would end.
-#[inline]
-fn append(name: &mut Name, end: usize, text: &[u8]) -> usize {
-    for (at, &byte) in (end..NAME_LENGTH).zip(text) {
-        name.0[at] = byte;
-    }
-    end + text.len()
-}
-
-/// Decimal digits at the end of a buffer, and their number, sign included.
-#[inline]
-fn decimal(value: i64) -> ([u8; 20], usize) {
-    let mut digits = [0; 20];
-    let mut magnitude = value.unsigned_abs();
-    let mut at = 20;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (magnitude % 10) as u8;
-        magnitude /= 10;
-        if magnitude == 0 {
-            break;
-        }
-    }
-    if value < 0 {
-        at -= 1;
-        digits[at] = b'-';
-    }
-    (digits, 20 - at)
 }
 
 #[cfg(test)]
@@ -238,7 +243,8 @@ mod tests {
         match Reference::split(&Name::new(text.as_bytes()), number_of)? {
             Reference::Plain(name) => Some(Ok(name.to_string())),
             Reference::Array(array) => {
-                Some(array.expand(|index| values[index as usize].1).map(|name| name.to_string()))
+                let decimals: Vec<Decimal> = values.iter().map(|(_, value)| Decimal::new(*value)).collect();
+                Some(array.expand(|index| &decimals[index as usize]).map(|name| name.to_string()))
             }
         }
     }

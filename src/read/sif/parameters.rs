@@ -2,7 +2,7 @@
 
 use super::card::Card;
 use super::error::{SifError, SifErrorKind};
-use super::names::{Name, Reference, Table};
+use super::names::{ArrayName, Decimal, Name, Reference, Table};
 use super::number::{integer, real, within_range};
 
 /// The integers' mark of "no value yet"; their range is that of 32 bits.
@@ -13,6 +13,8 @@ const NO_INTEGER: i64 = i64::MIN;
 pub(super) struct Parameters {
     integers: Table,
     integer_values: Vec<i64>,
+    /// The values as text, for array names.
+    integer_texts: Vec<Decimal>,
     reals: Table,
     /// NaN where there is no value yet.
     real_values: Vec<f64>,
@@ -81,7 +83,7 @@ pub(super) enum Operand {
     /// Its number in its table.
     Slot(u32),
     /// An array name, looked up when the card is executed.
-    Array(super::names::ArrayName),
+    Array(ArrayName),
 }
 
 /// A parameter card, ready to be executed.
@@ -127,6 +129,7 @@ impl Parameters {
         Self {
             integers: Table::new(),
             integer_values: Vec::new(),
+            integer_texts: Vec::new(),
             reals: Table::new(),
             real_values: Vec::new(),
             narrow_conversion,
@@ -143,6 +146,7 @@ impl Parameters {
         let (slot, new) = self.integers.insert(name);
         if new {
             self.integer_values.push(NO_INTEGER);
+            self.integer_texts.push(Decimal::new(0));
         }
         slot
     }
@@ -162,6 +166,7 @@ impl Parameters {
 
     pub(super) fn set_integer(&mut self, slot: u32, value: i64) {
         self.integer_values[slot as usize] = value;
+        self.integer_texts[slot as usize] = Decimal::new(value);
     }
 
     /// The error of an integer parameter without a value.
@@ -181,13 +186,13 @@ impl Parameters {
     }
 
     #[inline]
-    fn expand_array(&self, array: &super::names::ArrayName) -> Result<Name, SifErrorKind> {
+    fn expand_array(&self, array: &ArrayName) -> Result<Name, SifErrorKind> {
         for &index in array.used_indices() {
             if self.integer_values[index as usize] == NO_INTEGER {
                 return Err(self.no_integer(index));
             }
         }
-        array.expand(|index| self.integer_values[index as usize]).map_err(SifErrorKind::NameTooLong)
+        array.expand(|index| &self.integer_texts[index as usize]).map_err(SifErrorKind::NameTooLong)
     }
 
     /// A field as an array name or a plain one.
@@ -346,7 +351,7 @@ impl Parameters {
             Operation::Divide => divide(left()?, right()?)?,
             Operation::ApplyToNumber(_) | Operation::Apply(_) => return Ok(()),
         };
-        self.integer_values[result as usize] = within_range(value).map_err(|kind| card.error(0, kind))?;
+        self.set_integer(result, within_range(value).map_err(|kind| card.error(0, kind))?);
         Ok(())
     }
 
