@@ -36,6 +36,8 @@ mod parameters;
 mod program;
 mod rows;
 mod section;
+#[cfg(test)]
+mod tests;
 mod types;
 mod vectors;
 
