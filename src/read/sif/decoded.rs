@@ -75,12 +75,13 @@ pub(crate) enum TemporaryKind {
     External,
 }
 
-/// A card of TEMPORARIES; a real may carry a constant size, as in `Y(8)`.
+/// A card of TEMPORARIES; a real may carry constant extents, as in `Y(8)` or `G(8,3)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Temporary {
     pub kind: TemporaryKind,
     pub name: String,
-    pub size: Option<usize>,
+    /// Extents of an array; empty for a single number.
+    pub dimensions: Vec<usize>,
     pub line: u32,
 }
 

@@ -20,23 +20,14 @@ mod scope;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use compile::{Function, compile};
 pub(crate) use program::{Lanes, Outputs, Program};
 
+use super::{Mode, SifError, SifErrorKind};
 use super::decoded::Statement;
-
-/// How numbers are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Every real number is binary64.
-    #[default]
-    Exact,
-    /// As the Fortran decoder SIFDecode does: literals without a D exponent are binary32, and problem data are rounded to eleven
-    /// significant decimal digits.
-    Cutest,
-}
 
 /// A Fortran function that a file calls and does not define.
 ///
@@ -44,8 +35,38 @@ pub enum Mode {
 /// other, each in Fortran's order (first index fastest). The result is the function's value.
 pub type ExternalFunction = Arc<dyn Fn(&[f64], &mut [f64]) -> f64 + Send + Sync>;
 
-/// External functions by name, in upper case.
-pub type ExternalFunctions = HashMap<String, ExternalFunction>;
+/// External functions by name.
+#[derive(Clone, Default)]
+pub struct ExternalFunctions(HashMap<String, ExternalFunction>);
+
+impl ExternalFunctions {
+    /// Adds a function, or replaces the one of that name. Letter case means nothing; six characters count.
+    pub fn register(
+        &mut self,
+        name: &str,
+        function: impl Fn(&[f64], &mut [f64]) -> f64 + Send + Sync + 'static,
+    ) {
+        self.0.insert(scope::fortran_name(name), Arc::new(function));
+    }
+
+    fn get(&self, name: &str) -> Option<&ExternalFunction> {
+        self.0.get(name)
+    }
+}
+
+impl fmt::Debug for ExternalFunctions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Equal if the names are and each stands for the very same closure.
+impl PartialEq for ExternalFunctions {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self.0.iter().all(|(name, f)| other.0.get(name).is_some_and(|g| Arc::ptr_eq(f, g)))
+    }
+}
 
 /// A flaw at an offset of a statement's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,15 +76,20 @@ pub(crate) struct Flaw {
 }
 
 /// What is wrong with a function, and where in the file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
-pub struct FunctionError {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FunctionError {
     /// Line of the file, from 1.
     pub line: u32,
     /// Column, from 1.
     pub column: u32,
     /// What was found and what was expected.
     pub message: String,
+}
+
+impl From<FunctionError> for SifError {
+    fn from(error: FunctionError) -> Self {
+        Self::at(error.line, error.column, SifErrorKind::Expression(error.message))
+    }
 }
 
 impl FunctionError {

@@ -306,7 +306,7 @@ impl Parser<'_, '_> {
         if let Some(Binding::Array { dimensions, entries }) = self.scope.get(name) {
             return self.entry(name, token, dimensions, entries);
         }
-        if self.scope.externals.contains_key(&fortran_name(name)) {
+        if self.scope.externals.get(&fortran_name(name)).is_some() {
             return self.external(name);
         }
         let known = intrinsic::is_known(name);

@@ -37,7 +37,7 @@ impl<'a> Scope<'a> {
                 TemporaryKind::Logical => Type::Logical,
                 TemporaryKind::Intrinsic | TemporaryKind::External => continue,
             };
-            let dimensions: Vec<usize> = temporary.size.into_iter().collect();
+            let dimensions = temporary.dimensions.clone();
             let size = dimensions.iter().try_fold(1usize, |size, &d| size.checked_mul(d)).unwrap_or(usize::MAX);
             let binding = if dimensions.is_empty() {
                 Binding::Scalar { kind, value: None }
