@@ -50,7 +50,7 @@ impl<'o> Decoder<'o> {
 
     /// Reads up to and including the ENDATA line.
     pub(super) fn problem_part(&mut self, lines: &mut Lines) -> Result<(), SifError> {
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             match line.kind() {
                 LineKind::Comment => self.comments.note(&line),
                 LineKind::Ignored => {}

@@ -50,7 +50,7 @@ pub(super) fn read(
     mode: Mode,
 ) -> Result<FunctionPart, SifError> {
     let mut reader = Reader { types, mode, what, part: declared(types), section: None, current: None };
-    while let Some(line) = lines.next() {
+    for line in lines.by_ref() {
         match line.kind() {
             LineKind::Comment | LineKind::Ignored => {}
             LineKind::Header if line.keyword() == b"ENDATA" => return Ok(reader.part),

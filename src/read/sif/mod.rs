@@ -42,10 +42,12 @@ mod types;
 mod vectors;
 
 use std::borrow::Cow;
+use std::path::Path;
 
 pub use error::{SifError, SifErrorKind};
 pub use metadata::{KnownValue, Metadata, Parameter, ParameterKind, VariableType, Warning};
 
+use super::{ReadError, Source};
 use card::{Line, LineKind, Lines};
 use decoded::{Decoded, FunctionPart};
 use decoder::Decoder;
@@ -117,7 +119,16 @@ pub fn describe(text: &[u8], options: &Options) -> Result<Metadata, SifError> {
     decode(text, options).map(|(metadata, _)| metadata)
 }
 
-/// Decodes the text of a SIF file.
+/// As [`describe`], of a file: a path, or `-` for standard input; plain, gzip, xz or zstd.
+///
+/// # Errors
+/// As [`describe`], with the name of the file; an input that cannot be read.
+pub fn describe_file(path: impl AsRef<Path>, options: &Options) -> Result<Metadata, ReadError> {
+    let source = Source::open(path)?;
+    describe(source.bytes(), options).map_err(|error| error.in_file(source.name()))
+}
+
+/// Decodes the text of a SIF file: the metadata, and what the evaluation of the functions starts from.
 ///
 /// # Errors
 /// As [`describe`].

@@ -395,3 +395,40 @@ ENDATA
     assert_eq!(metadata.warnings.len(), 1);
     assert_eq!(decoded.groups.linear.row(0), [(14, 1.0)]);
 }
+
+/// f(x0) and c(x0) with all numbers as the reference has them.
+fn oracle(name: &str) -> Option<serde_json::Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/sif-oracle");
+    let file = std::fs::File::open(format!("{folder}/{name}.json.gz")).ok()?;
+    serde_json::from_reader(flate2::read::GzDecoder::new(file)).ok()
+}
+
+#[test]
+fn linear_constraints_have_the_values_of_the_reference() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/sif");
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        println!("skipped: {folder} is absent");
+        return;
+    };
+    let mut compared = 0;
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let Some(oracle) = oracle(&name).filter(|oracle| oracle["full"] == true) else { continue };
+        let options = Options { mode: Mode::Cutest, ..Options::default() };
+        let (metadata, decoded) = decode(&std::fs::read(&path).unwrap(), &options).unwrap();
+        let groups = &decoded.groups;
+        let rows = (0..groups.kind.len()).filter(|&i| groups.kind[i] != GroupKind::Objective);
+        for (row, i) in rows.enumerate().filter(|(row, _)| metadata.linear[*row]) {
+            let product: f64 = groups.linear.row(i).iter().map(|&(j, a)| a * metadata.x0[j as usize]).sum();
+            let size: f64 =
+                groups.linear.row(i).iter().map(|&(j, a)| (a * metadata.x0[j as usize]).abs()).sum();
+            let value = (product - groups.constant[i]) * groups.inverse_scale[i];
+            let expected = oracle["points"][0]["c"][row].as_f64().unwrap();
+            let tolerance = 1e-12 * (1.0 + (size + groups.constant[i].abs()) * groups.inverse_scale[i].abs());
+            assert!((value - expected).abs() <= tolerance, "{name} row {row}: {value} for {expected}");
+            compared += 1;
+        }
+    }
+    println!("{compared} rows");
+}
