@@ -1,4 +1,5 @@
 //! SIF files: what they say about variables and constraints.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 
