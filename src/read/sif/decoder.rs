@@ -28,6 +28,8 @@ pub(super) struct Decoder<'o> {
     seen_variables: bool,
     program: Program,
     executed: u64,
+    /// Line of the card executed last.
+    line: u32,
 }
 
 impl<'o> Decoder<'o> {
@@ -45,6 +47,7 @@ impl<'o> Decoder<'o> {
             seen_variables: false,
             program: Program::default(),
             executed: 0,
+            line: 1,
         }
     }
 
@@ -223,6 +226,9 @@ impl<'o> Decoder<'o> {
     #[inline]
     pub(super) fn count(&mut self, instruction: &Instruction) -> Result<(), SifError> {
         self.executed += 1;
+        if !matches!(instruction, Instruction::End) {
+            self.line = instruction.line();
+        }
         let limits = &self.options.limits;
         let (what, limit) = if self.executed > limits.executed_cards {
             ("executed cards", limits.executed_cards)
@@ -231,7 +237,7 @@ impl<'o> Decoder<'o> {
         } else {
             return Ok(());
         };
-        Err(SifError::at(instruction.line().max(1), 1, SifErrorKind::Limit { what, limit }))
+        Err(SifError::at(self.line, 1, SifErrorKind::Limit { what, limit }))
     }
 
     /// Executes a data card.
