@@ -290,8 +290,11 @@ proptest! {
     fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         check(&bytes);
         let mut behind_a_name = b"NAME          RANDOM\nVARIABLES\nGROUPS\n".to_vec();
-        behind_a_name.extend(bytes);
+        behind_a_name.extend(&bytes);
         check(&behind_a_name);
+        let mut in_free_form = b"FREE FORMAT\nNAME RANDOM; VARIABLES; _ X; GROUPS\n".to_vec();
+        in_free_form.extend(bytes);
+        check(&in_free_form);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<'o> Decoder<'o> {
             match line.kind() {
                 LineKind::Comment => self.comments.note(&line),
                 LineKind::Ignored => {}
-                LineKind::Data => self.card(&Card::fixed(line.number, line.text))?,
+                LineKind::Data => self.card(&line.card(false))?,
                 LineKind::Header if line.keyword() == b"ENDATA" => return self.end(&line),
                 LineKind::Header if self.options.lenient && line.text[0] == b'%' => {
                     self.warn(line.number, "a line that starts with % is read as a comment");

@@ -55,7 +55,7 @@ pub(super) fn read(
             LineKind::Comment | LineKind::Ignored => {}
             LineKind::Header if line.keyword() == b"ENDATA" => return Ok(reader.part),
             LineKind::Header => reader.header(&line)?,
-            LineKind::Data => reader.card(&Card::fixed(line.number, line.text))?,
+            LineKind::Data => reader.card(&line.card(true))?,
         }
     }
     let kind = SifErrorKind::Missing("the line ENDATA of its function part");

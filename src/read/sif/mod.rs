@@ -13,7 +13,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `card`, `names`, `number` | lines, fields, names of ten characters, numbers |
+//! | `card`, `free_form`, `names`, `number` | lines, fields, names of ten characters, numbers |
 //! | `parameters`, `program`, `section` | parameter arithmetic, loops, compiled data cards |
 //! | `decoder` | the problem part, card by card |
 //! | `model`, `rows`, `vectors`, `types` | what the cards of each section say |
@@ -27,6 +27,7 @@ mod card;
 pub(crate) mod decoded;
 mod decoder;
 mod error;
+mod free_form;
 mod function_part;
 mod metadata;
 mod model;

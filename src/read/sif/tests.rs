@@ -432,3 +432,61 @@ fn linear_constraints_have_the_values_of_the_reference() {
     }
     println!("{compared} rows");
 }
+
+#[test]
+fn free_form_says_the_same_as_fixed_columns() {
+    let free = "\
+FREE FORMAT
+NAME STEPS
+IE N _ 4 $-PARAMETER
+*IE N                   100            $-PARAMETER
+IE 1 _ 1; IA N-1 N -1
+RI RN N; RD H RN 1.0 $ comment; not a card
+VARIABLES
+DO I 1 _ N; X X(I); ND
+GROUPS
+DO I 1 _ N-1
+IA I+1 I 1; ZN D(I) X(I) _ H
+XN D(I) X(I+1) -1.0; ND
+CONSTANTS
+_ STEPS 'DEFAULT' 0.5; X STEPS D(1) 2.0
+FIXED FORMAT
+BOUNDS
+ FR STEPS     'DEFAULT'
+ XL STEPS     X(1)      0.25
+FREE FORMAT
+START POINT
+_ STEPS 'DEFAULT' 1.0
+X STEPS X(N) 3.0
+GROUP TYPE
+GV L2 T
+GROUP USES
+T 'DEFAULT' L2
+ENDATA
+FREE FORMAT
+GROUPS STEPS
+INDIVIDUALS
+T L2
+F _ _ T * T ; G _ _ T + T
+H _ _ 2.0
+ENDATA
+";
+    let (metadata, decoded) = read(&free);
+    let (same, fixed) = read(SHARED_STEPS);
+    assert_eq!(metadata.variable_names, same.variable_names);
+    assert_eq!((metadata.x0, metadata.lower), (same.x0, same.lower));
+    assert_eq!(metadata.parameters[0].alternatives, [100.0]);
+    assert_eq!(decoded.groups.linear.items, fixed.groups.linear.items);
+    assert_eq!(decoded.groups.constant, fixed.groups.constant);
+    let texts = |decoded: &Decoded| -> Vec<String> {
+        decoded.group_part.types[0]
+            .statements
+            .iter()
+            .map(|statement| statement.text.trim().to_string())
+            .collect()
+    };
+    assert_eq!(texts(&decoded), texts(&fixed));
+
+    let error = decode(free.replace("RN 1.0", "Q 1.0").as_bytes(), &Options::default()).unwrap_err();
+    assert_eq!(error.to_string(), "6:15: real parameter Q is not defined");
+}
