@@ -471,7 +471,7 @@ F _ _ T * T ; G _ _ T + T
 H _ _ 2.0
 ENDATA
 ";
-    let (metadata, decoded) = read(&free);
+    let (metadata, decoded) = read(free);
     let (same, fixed) = read(SHARED_STEPS);
     assert_eq!(metadata.variable_names, same.variable_names);
     assert_eq!((metadata.x0, metadata.lower), (same.x0, same.lower));
