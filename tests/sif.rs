@@ -1,8 +1,9 @@
 //! SIF files: what they say about variables and constraints.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 
-use gradus::read::sif::{Metadata, Mode, Options, describe};
+use gradus::read::sif::{Metadata, Mode, Options, describe, describe_file};
 use serde_json::Value;
 
 fn shared(folder: &str) -> Option<PathBuf> {
@@ -161,4 +162,34 @@ fn a_percent_sign_starts_a_comment_only_when_lenient() {
 /// Equal but for the last bit or two, which the parser of JSON may lose.
 fn close(a: f64, b: f64) -> bool {
     a == b || (a - b).abs() <= 4.0 * f64::EPSILON * b.abs()
+}
+
+/// The files of this project: every one is sound, has a default that its class agrees with, and comes in all the sizes
+/// that it lists.
+#[test]
+fn own_files_are_decoded_without_warnings() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/sif");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|ending| ending == "SIF"));
+    assert!(files.len() >= 25);
+    for path in files {
+        let problem = describe_file(&path, &Options::default()).unwrap();
+        assert_eq!(problem.warnings, [], "{}", path.display());
+        assert_eq!(Some(problem.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
+        let class = problem.classification.as_deref().unwrap();
+        let sizes: Vec<&str> = class.split('-').skip(2).collect();
+        for (size, count) in sizes.iter().zip([problem.variable_names.len(), problem.constraint_names.len()])
+        {
+            assert!(*size == "V" || *size == count.to_string(), "{class}: {count}");
+        }
+        for parameter in &problem.parameters {
+            for &value in parameter.alternatives.iter().filter(|&&value| value <= 10_000.0) {
+                let options =
+                    Options { parameters: vec![(parameter.name.clone(), value)], ..Options::default() };
+                let other = describe_file(&path, &options).unwrap();
+                assert_ne!(other.variable_names.len(), problem.variable_names.len());
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Lines and the fields of data cards.
 
+use super::free_form;
 use super::names::{Name, latin1};
 
 /// Columns from here on are ignored.
@@ -84,7 +85,7 @@ impl<'a> Card<'a> {
 }
 
 /// Two characters, shifted to the left if the first is blank.
-fn code(text: &[u8]) -> [u8; 2] {
+pub(super) fn code(text: &[u8]) -> [u8; 2] {
     let first = text.first().copied().unwrap_or(b' ');
     let second = text.get(1).copied().unwrap_or(b' ');
     if first == b' ' { [second, b' '] } else { [first, second] }
@@ -118,65 +119,83 @@ pub(super) enum LineKind {
     Ignored,
 }
 
-/// A line without its end, numbered from 1.
+/// A line without its end, numbered from 1; in free form, a part of a line that holds one card.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line<'a> {
     pub number: u32,
     pub text: &'a [u8],
+    /// Column where the text starts, in free form.
+    free: Option<u32>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     pub(super) fn kind(&self) -> LineKind {
+        if self.text.first() == Some(&b'*') {
+            return LineKind::Comment;
+        }
+        if self.free.is_some() {
+            return match free_form::header(self.text) {
+                _ if free_form::is_blank(self.text) => LineKind::Ignored,
+                Some(_) => LineKind::Header,
+                None => LineKind::Data,
+            };
+        }
         let visible = &self.text[..self.text.len().min(WIDTH)];
-        match visible.first() {
-            Some(b'*') => LineKind::Comment,
-            Some(&byte) if byte != b' ' => LineKind::Header,
-            _ => {
-                let blank = |from: usize, to: usize| {
-                    visible
-                        .get(from..to.min(visible.len()))
-                        .unwrap_or_default()
-                        .iter()
-                        .all(|&byte| byte == b' ')
-                };
-                if blank(0, 24) && blank(39, 49) { LineKind::Ignored } else { LineKind::Data }
-            }
+        if visible.first().is_some_and(|&byte| byte != b' ') {
+            return LineKind::Header;
+        }
+        let blank = |from: usize, to: usize| {
+            visible.get(from..to.min(visible.len())).unwrap_or_default().iter().all(|&byte| byte == b' ')
+        };
+        if blank(0, 24) && blank(39, 49) { LineKind::Ignored } else { LineKind::Data }
+    }
+
+    /// The fields of a data card.
+    pub(super) fn card(&self, in_functions: bool) -> Card<'a> {
+        match self.free {
+            Some(column) => free_form::card(self.number, self.text, column, in_functions),
+            None => Card::fixed(self.number, self.text),
         }
     }
 
     /// The first twelve characters: the keyword of a header.
-    pub(super) fn keyword(&self) -> &[u8] {
-        self.text[..self.text.len().min(12)].trim_ascii_end()
+    pub(super) fn keyword(&self) -> &'a [u8] {
+        match free_form::header(self.text) {
+            Some((keyword, _)) if self.free.is_some() => keyword,
+            _ => self.text[..self.text.len().min(12)].trim_ascii_end(),
+        }
     }
 
     /// Columns 15 to 24 of a header: the name.
     pub(super) fn header_name(&self) -> Name {
-        Name::new(self.text.get(14..self.text.len().min(24)).unwrap_or_default())
+        match free_form::header(self.text) {
+            Some((_, name)) if self.free.is_some() => Name::new(name),
+            _ => Name::new(self.text.get(14..self.text.len().min(24)).unwrap_or_default()),
+        }
     }
 }
 
-/// The lines of a file.
+/// The lines of a file; from `FREE FORMAT` to `FIXED FORMAT` or `ENDATA`, its cards.
 #[derive(Clone, Debug)]
 pub(super) struct Lines<'a> {
     rest: Option<&'a [u8]>,
     number: u32,
+    free: bool,
+    /// What is left of a line in free form, and its column.
+    pending: Option<(&'a [u8], u32)>,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { rest: Some(text), number: 0 }
+        Self { rest: Some(text), number: 0, free: false, pending: None }
     }
 
     /// Number of the line that came last.
     pub(super) fn number(&self) -> u32 {
         self.number
     }
-}
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
-
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next_line(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest.take_if(|rest| !rest.is_empty())?;
         let end = rest.iter().position(|&byte| byte == b'\n');
         let mut text = &rest[..end.unwrap_or(rest.len())];
@@ -185,6 +204,53 @@ impl<'a> Iterator for Lines<'a> {
         }
         self.rest = end.map(|end| &rest[end + 1..]);
         self.number = self.number.saturating_add(1);
-        Some(Line { number: self.number, text })
+        Some(text)
+    }
+
+    /// The next card in free form.
+    fn next_card(&mut self) -> Option<Line<'a>> {
+        let (text, column) = match self.pending.take() {
+            Some(pending) => pending,
+            None => {
+                let line = self.next_line()?;
+                (&line[..line.len().min(free_form::WIDTH)], 1)
+            }
+        };
+        let length = if text.first() == Some(&b'*') { text.len() } else { free_form::card_length(text) };
+        self.pending = text.get(length + 1..).map(|rest| (rest, column + length as u32 + 1));
+        Some(Line { number: self.number, text: &text[..length], free: Some(column) })
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        loop {
+            let line = if self.free {
+                self.next_card()?
+            } else {
+                let text = self.next_line()?;
+                Line { number: self.number, text, free: None }
+            };
+            // Most lines are data, of which a blank in column 1 tells in fixed form.
+            if !self.free && !matches!(line.text.first(), Some(b'F')) || line.kind() != LineKind::Header {
+                return Some(line);
+            }
+            match line.keyword() {
+                b"FREE FORMAT" => self.free = true,
+                b"FIXED FORMAT" => {
+                    self.free = false;
+                    self.pending = None;
+                }
+                keyword => {
+                    if keyword == b"ENDATA" {
+                        self.free = false;
+                        self.pending = None;
+                    }
+                    return Some(line);
+                }
+            }
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Decoder<'o> {
     seen_variables: bool,
     program: Program,
     executed: u64,
+    /// Line of the card executed last.
+    line: u32,
 }
 
 impl<'o> Decoder<'o> {
@@ -45,16 +47,17 @@ impl<'o> Decoder<'o> {
             seen_variables: false,
             program: Program::default(),
             executed: 0,
+            line: 1,
         }
     }
 
     /// Reads up to and including the ENDATA line.
     pub(super) fn problem_part(&mut self, lines: &mut Lines) -> Result<(), SifError> {
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             match line.kind() {
                 LineKind::Comment => self.comments.note(&line),
                 LineKind::Ignored => {}
-                LineKind::Data => self.card(&Card::fixed(line.number, line.text))?,
+                LineKind::Data => self.card(&line.card(false))?,
                 LineKind::Header if line.keyword() == b"ENDATA" => return self.end(&line),
                 LineKind::Header if self.options.lenient && line.text[0] == b'%' => {
                     self.warn(line.number, "a line that starts with % is read as a comment");
@@ -223,6 +226,9 @@ impl<'o> Decoder<'o> {
     #[inline]
     pub(super) fn count(&mut self, instruction: &Instruction) -> Result<(), SifError> {
         self.executed += 1;
+        if !matches!(instruction, Instruction::End) {
+            self.line = instruction.line();
+        }
         let limits = &self.options.limits;
         let (what, limit) = if self.executed > limits.executed_cards {
             ("executed cards", limits.executed_cards)
@@ -231,7 +237,7 @@ impl<'o> Decoder<'o> {
         } else {
             return Ok(());
         };
-        Err(SifError::at(instruction.line().max(1), 1, SifErrorKind::Limit { what, limit }))
+        Err(SifError::at(self.line, 1, SifErrorKind::Limit { what, limit }))
     }
 
     /// Executes a data card.

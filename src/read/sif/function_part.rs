@@ -50,12 +50,12 @@ pub(super) fn read(
     mode: Mode,
 ) -> Result<FunctionPart, SifError> {
     let mut reader = Reader { types, mode, what, part: declared(types), section: None, current: None };
-    while let Some(line) = lines.next() {
+    for line in lines.by_ref() {
         match line.kind() {
             LineKind::Comment | LineKind::Ignored => {}
             LineKind::Header if line.keyword() == b"ENDATA" => return Ok(reader.part),
             LineKind::Header => reader.header(&line)?,
-            LineKind::Data => reader.card(&Card::fixed(line.number, line.text))?,
+            LineKind::Data => reader.card(&line.card(true))?,
         }
     }
     let kind = SifErrorKind::Missing("the line ENDATA of its function part");

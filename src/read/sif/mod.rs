@@ -13,7 +13,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `card`, `names`, `number` | lines, fields, names of ten characters, numbers |
+//! | `card`, `free_form`, `names`, `number` | lines, fields, names of ten characters, numbers |
 //! | `parameters`, `program`, `section` | parameter arithmetic, loops, compiled data cards |
 //! | `decoder` | the problem part, card by card |
 //! | `model`, `rows`, `vectors`, `types` | what the cards of each section say |
@@ -30,6 +30,7 @@ mod decoder;
 mod error;
 mod evaluate;
 mod function;
+mod free_form;
 mod function_part;
 mod metadata;
 mod model;
@@ -46,6 +47,7 @@ mod types;
 mod vectors;
 
 use std::borrow::Cow;
+use std::path::Path;
 
 pub use error::{SifError, SifErrorKind};
 pub use evaluate::SifWorkspace;
@@ -53,6 +55,7 @@ pub use function::{ExternalFunction, ExternalFunctions};
 pub use metadata::{KnownValue, Metadata, Parameter, ParameterKind, VariableType, Warning};
 pub use problem::SifProblem;
 
+use super::{ReadError, Source};
 use card::{Line, LineKind, Lines};
 use decoded::{Decoded, FunctionPart};
 use decoder::Decoder;
@@ -126,7 +129,16 @@ pub fn describe(text: &[u8], options: &Options) -> Result<Metadata, SifError> {
     decode(text, options).map(|(metadata, _)| metadata)
 }
 
-/// Decodes the text of a SIF file.
+/// As [`describe`], of a file: a path, or `-` for standard input; plain, gzip, xz or zstd.
+///
+/// # Errors
+/// As [`describe`], with the name of the file; an input that cannot be read.
+pub fn describe_file(path: impl AsRef<Path>, options: &Options) -> Result<Metadata, ReadError> {
+    let source = Source::open(path)?;
+    describe(source.bytes(), options).map_err(|error| error.in_file(source.name()))
+}
+
+/// Decodes the text of a SIF file: the metadata, and what the evaluation of the functions starts from.
 ///
 /// # Errors
 /// As [`describe`].

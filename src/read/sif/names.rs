@@ -1,5 +1,6 @@
 //! Names of up to ten characters, tables of them, and array names.
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 /// A name of up to ten Latin-1 characters without trailing blanks, packed from the lowest byte on, zeros behind it.
@@ -57,11 +58,19 @@ pub(super) struct Table {
     /// A power of two of places, at most half of them taken: 1 + index of the name, or 0.
     places: Vec<u32>,
     key: u64,
+    /// The name found last: loops walk through names in the order of their making, and a look at the neighbours
+    /// spares the cache misses of the hash table.
+    last: Cell<u32>,
 }
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self { names: Vec::new(), places: vec![0; 32], key: RandomState::new().hash_one(0) }
+        Self {
+            names: Vec::new(),
+            places: vec![0; 32],
+            key: RandomState::new().hash_one(0),
+            last: Cell::new(0),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,15 +85,30 @@ impl Table {
         &self.names
     }
 
+    #[inline]
     pub(super) fn get(&self, name: &Name) -> Option<u32> {
-        let place = self.place(name);
-        self.places[place].checked_sub(1)
+        let found = self.near(name).or_else(|| self.places[self.place(name)].checked_sub(1))?;
+        self.last.set(found);
+        Some(found)
+    }
+
+    /// Looks at the names around the one found last.
+    #[inline]
+    fn near(&self, name: &Name) -> Option<u32> {
+        let from = (self.last.get() as usize).saturating_sub(2);
+        let to = (from + 6).min(self.names.len());
+        let found = self.names.get(from..to)?.iter().position(|known| known == name)?;
+        Some((from + found) as u32)
     }
 
     /// Number of a name, and whether it is new.
     pub(super) fn insert(&mut self, name: Name) -> (u32, bool) {
+        if let Some(found) = self.near(&name) {
+            return (found, false);
+        }
         let mut place = self.place(&name);
         if let Some(index) = self.places[place].checked_sub(1) {
+            self.last.set(index);
             return (index, false);
         }
         if 2 * (self.names.len() + 1) > self.places.len() {
@@ -93,7 +117,8 @@ impl Table {
         }
         self.names.push(name);
         self.places[place] = self.names.len() as u32;
-        (self.names.len() as u32 - 1, true)
+        self.last.set(self.names.len() as u32 - 1);
+        (self.last.get(), true)
     }
 
     /// Where the name stands, or the free place where it belongs.

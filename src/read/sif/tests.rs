@@ -395,3 +395,98 @@ ENDATA
     assert_eq!(metadata.warnings.len(), 1);
     assert_eq!(decoded.groups.linear.row(0), [(14, 1.0)]);
 }
+
+/// f(x0) and c(x0) with all numbers as the reference has them.
+fn oracle(name: &str) -> Option<serde_json::Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/sif-oracle");
+    let file = std::fs::File::open(format!("{folder}/{name}.json.gz")).ok()?;
+    serde_json::from_reader(flate2::read::GzDecoder::new(file)).ok()
+}
+
+#[test]
+fn linear_constraints_have_the_values_of_the_reference() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/sif");
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        println!("skipped: {folder} is absent");
+        return;
+    };
+    let mut compared = 0;
+    for entry in entries {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let Some(oracle) = oracle(&name).filter(|oracle| oracle["full"] == true) else { continue };
+        let options = Options { mode: Mode::Cutest, ..Options::default() };
+        let (metadata, decoded) = decode(&std::fs::read(&path).unwrap(), &options).unwrap();
+        let groups = &decoded.groups;
+        let rows = (0..groups.kind.len()).filter(|&i| groups.kind[i] != GroupKind::Objective);
+        for (row, i) in rows.enumerate().filter(|(row, _)| metadata.linear[*row]) {
+            let product: f64 = groups.linear.row(i).iter().map(|&(j, a)| a * metadata.x0[j as usize]).sum();
+            let size: f64 =
+                groups.linear.row(i).iter().map(|&(j, a)| (a * metadata.x0[j as usize]).abs()).sum();
+            let value = (product - groups.constant[i]) * groups.inverse_scale[i];
+            let expected = oracle["points"][0]["c"][row].as_f64().unwrap();
+            let tolerance = 1e-12 * (1.0 + (size + groups.constant[i].abs()) * groups.inverse_scale[i].abs());
+            assert!((value - expected).abs() <= tolerance, "{name} row {row}: {value} for {expected}");
+            compared += 1;
+        }
+    }
+    println!("{compared} rows");
+}
+
+#[test]
+fn free_form_says_the_same_as_fixed_columns() {
+    let free = "\
+FREE FORMAT
+NAME STEPS
+IE N _ 4 $-PARAMETER
+*IE N                   100            $-PARAMETER
+IE 1 _ 1; IA N-1 N -1
+RI RN N; RD H RN 1.0 $ comment; not a card
+VARIABLES
+DO I 1 _ N; X X(I); ND
+GROUPS
+DO I 1 _ N-1
+IA I+1 I 1; ZN D(I) X(I) _ H
+XN D(I) X(I+1) -1.0; ND
+CONSTANTS
+_ STEPS 'DEFAULT' 0.5; X STEPS D(1) 2.0
+FIXED FORMAT
+BOUNDS
+ FR STEPS     'DEFAULT'
+ XL STEPS     X(1)      0.25
+FREE FORMAT
+START POINT
+_ STEPS 'DEFAULT' 1.0
+X STEPS X(N) 3.0
+GROUP TYPE
+GV L2 T
+GROUP USES
+T 'DEFAULT' L2
+ENDATA
+FREE FORMAT
+GROUPS STEPS
+INDIVIDUALS
+T L2
+F _ _ T * T ; G _ _ T + T
+H _ _ 2.0
+ENDATA
+";
+    let (metadata, decoded) = read(free);
+    let (same, fixed) = read(SHARED_STEPS);
+    assert_eq!(metadata.variable_names, same.variable_names);
+    assert_eq!((metadata.x0, metadata.lower), (same.x0, same.lower));
+    assert_eq!(metadata.parameters[0].alternatives, [100.0]);
+    assert_eq!(decoded.groups.linear.items, fixed.groups.linear.items);
+    assert_eq!(decoded.groups.constant, fixed.groups.constant);
+    let texts = |decoded: &Decoded| -> Vec<String> {
+        decoded.group_part.types[0]
+            .statements
+            .iter()
+            .map(|statement| statement.text.trim().to_string())
+            .collect()
+    };
+    assert_eq!(texts(&decoded), texts(&fixed));
+
+    let error = decode(free.replace("RN 1.0", "Q 1.0").as_bytes(), &Options::default()).unwrap_err();
+    assert_eq!(error.to_string(), "6:15: real parameter Q is not defined");
+}
