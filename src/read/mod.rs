@@ -6,6 +6,7 @@
 //! | [`libsvm`] | labelled sparse rows |
 //! | [`matrix_market`] | sparse and dense matrices, and writes them |
 //! | [`npy`] | NumPy arrays of one or two dimensions, and writes them |
+//! | [`sif`] | nonlinear programs in the Standard Input Format of CUTEst |
 //! | [`triplets`] | `row,column,value` with free string identifiers, such as ratings |
 //! | [`table`] | plain tables of numbers, such as point clouds |
 //!
@@ -15,6 +16,7 @@
 pub mod libsvm;
 pub mod matrix_market;
 pub mod npy;
+pub mod sif;
 pub mod source;
 pub mod table;
 pub mod triplets;
