@@ -68,9 +68,10 @@ impl Trace {
             let common = columns.iter_mut().enumerate().map(|(k, column)| (k, HEADER[k], column));
             for (k, name, column) in common.chain(own) {
                 let field = String::from_utf8_lossy(row.get(k).unwrap_or_default());
-                let value = field.trim().parse::<f64>().map_err(|_| {
-                    error(line, None, format!("{name} is '{field}'"), "a number is expected")
-                })?;
+                let value = field
+                    .trim()
+                    .parse::<f64>()
+                    .map_err(|_| error(line, None, format!("{name} is '{field}'"), "a number is expected"))?;
                 column.push(value);
             }
         }
