@@ -9,7 +9,7 @@ use gradus::control::Status;
 use gradus::coordinate::{CoordinateDescent, Fit, Measure, Start};
 use gradus::problem::loss::{self, Huber, Loss};
 use gradus::problem::penalty::{Bounded, ElasticNet, Penalty};
-use gradus::problem::{Classes, LinearModel};
+use gradus::problem::{Classes, LinearModel, ModelError};
 use gradus::read::libsvm::LabelledData;
 use serde_json::json;
 
@@ -283,6 +283,11 @@ fn solve(
 ) -> Result<Report, Failure> {
     let in_data = |error: gradus::coordinate::Error| match error {
         gradus::coordinate::Error::Option(message) => Failure::Usage(message),
+        // rows are counted from 1 in files
+        gradus::coordinate::Error::Model(ModelError::Target { row, value, expected }) => {
+            let place = format!("{}: the target of data row {} is {value}", arguments.data, row + 1);
+            Failure::Input(anyhow::anyhow!("{place}; {expected}"))
+        }
         other => Failure::Input(anyhow::Error::new(other).context(arguments.data.clone())),
     };
     let l1_max = model.l1_max().map_err(|error| in_data(error.into()))?;
