@@ -17,10 +17,12 @@ pub struct Trace {
     pub objective: Vec<f64>,
     /// Relative certificate.
     pub certificate: Vec<f64>,
+    /// Function evaluations so far, where the trace has a column `evaluations`.
+    pub evaluations: Option<Vec<f64>>,
 }
 
 impl Trace {
-    /// Reads `iteration,seconds,objective,certificate,...`; further columns are ignored.
+    /// Reads `iteration,seconds,objective,certificate,...`; of further columns only `evaluations` is kept.
     ///
     /// # Errors
     /// A missing file, another header, a row that is too short or has a field that is not a number: with file, line
@@ -45,6 +47,7 @@ impl Trace {
         };
         let mut rows = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
         let mut columns: [Vec<f64>; 4] = Default::default();
+        let mut evaluations: Option<(usize, Vec<f64>)> = None;
         for (index, row) in rows.byte_records().enumerate() {
             let row = row.map_err(|flaw| {
                 let line = flaw.position().map_or(1, csv::Position::line);
@@ -58,13 +61,17 @@ impl Trace {
                     let expected = "a trace starts with iteration,seconds,objective,certificate";
                     return Err(error(line, None, "this is not the header of a trace".into(), expected));
                 }
+                evaluations = row.iter().position(|name| name == b"evaluations").map(|k| (k, Vec::new()));
                 continue;
             }
-            for (k, column) in columns.iter_mut().enumerate() {
+            let own = evaluations.as_mut().map(|(k, column)| (*k, "evaluations", column));
+            let common = columns.iter_mut().enumerate().map(|(k, column)| (k, HEADER[k], column));
+            for (k, name, column) in common.chain(own) {
                 let field = String::from_utf8_lossy(row.get(k).unwrap_or_default());
-                let value = field.trim().parse::<f64>().map_err(|_| {
-                    error(line, None, format!("{} is '{field}'", HEADER[k]), "a number is expected")
-                })?;
+                let value = field
+                    .trim()
+                    .parse::<f64>()
+                    .map_err(|_| error(line, None, format!("{name} is '{field}'"), "a number is expected"))?;
                 column.push(value);
             }
         }
@@ -74,7 +81,8 @@ impl Trace {
         let stem =
             Path::new(name).file_stem().map_or(name.into(), |stem| stem.to_string_lossy().into_owned());
         let [iterations, seconds, objective, certificate] = columns;
-        Ok(Self { name: stem, iterations, seconds, objective, certificate })
+        let evaluations = evaluations.map(|(_, column)| column);
+        Ok(Self { name: stem, iterations, seconds, objective, certificate, evaluations })
     }
 }
 
@@ -88,6 +96,9 @@ mod tests {
         let good = "iteration,seconds,objective,certificate,nonzeros\n0,0.0,1e0,5e-1,3\n1,0.1,inf,NaN,4\n";
         let trace = Trace::parse(good.as_bytes(), "runs/a.csv").unwrap();
         assert_eq!((trace.name.as_str(), trace.iterations.len(), trace.objective[0]), ("a", 2, 1.0));
+        let counted = "iteration,seconds,objective,certificate,nonzeros,evaluations\n0,0,1,1,3,17\n";
+        assert_eq!(Trace::parse(counted.as_bytes(), "a").unwrap().evaluations, Some(vec![17.0]));
+        assert_eq!(trace.evaluations, None);
         for (text, words) in [
             ("", "no records"),
             ("iteration,seconds,objective,certificate\n", "no records"),

@@ -9,9 +9,39 @@ use sprs::CsMatI;
 
 use crate::output::Failure;
 
-/// Reads LIBSVM text with a given number of features, or as many as the file has.
-pub fn read(path: &str, features: Option<usize>) -> Result<LabelledData, Failure> {
-    Ok(libsvm::read(path, &libsvm::Options { features })?)
+/// Reads rows to fit a model to.
+pub fn read(path: &str) -> Result<LabelledData, Failure> {
+    Ok(libsvm::read(path, &libsvm::Options::default())?)
+}
+
+/// Reads rows to apply a model with the given number of columns to. Features that the model has not seen have no
+/// coefficient; a note says so.
+pub fn read_for_model(path: &str, columns: usize, quiet: bool) -> Result<LabelledData, Failure> {
+    // rows of zeros are data too: the width is given, not taken from the file
+    let data = libsvm::read(path, &libsvm::Options { features: Some(libsvm::MAX_FEATURES) })?;
+    let beyond = data.matrix.indices().iter().filter(|&&j| j as usize >= columns).count();
+    if beyond > 0 && !quiet {
+        eprintln!(
+            "note: {path}: {beyond} entries of features beyond the model's {columns} count for nothing"
+        );
+    }
+    Ok(data)
+}
+
+/// Leaves out the columns without entries where there are more columns than entries, so that one large index in a
+/// small file costs no memory. Returns the matrix and which columns are left.
+pub fn without_empty_columns(matrix: CsMatI<f64, u32>) -> (CsMatI<f64, u32>, Option<Vec<u32>>) {
+    if matrix.cols() <= matrix.nnz().max(1000) {
+        return (matrix, None);
+    }
+    let mut used = matrix.indices().to_vec();
+    used.sort_unstable();
+    used.dedup();
+    let (rows, shape) = (matrix.rows(), used.len());
+    let (offsets, indices, values) = matrix.into_raw_storage();
+    // every index is in the list
+    let indices = indices.into_iter().map(|j| used.partition_point(|&k| k < j) as u32).collect();
+    (CsMatI::new((rows, shape), offsets, indices, values), Some(used))
 }
 
 /// Splits off every k-th row (row i with i mod k = k - 1): (the rest, those rows).
@@ -101,14 +131,6 @@ pub fn targets(file: &str, loss: &dyn Loss, labels: &[f64]) -> Result<(Vec<f64>,
     }
     let (classes, target) = Classes::from_labels(labels).with_context(|| file.to_string())?;
     Ok((target, Some(classes)))
-}
-
-/// A x + b for rows as they stand in the file.
-pub fn predictors(matrix: &CsMatI<f64, u32>, coefficients: &[f64], intercept: f64) -> Vec<f64> {
-    let row = |row: sprs::CsVecViewI<f64, u32>| -> f64 {
-        row.iter().map(|(j, value)| value * coefficients[j]).sum()
-    };
-    matrix.outer_iterator().map(|r| row(r) + intercept).collect()
 }
 
 /// How well predictors meet labels.

@@ -1,21 +1,21 @@
 //! `gradus fit`: losses with penalties on LIBSVM data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use gradus::control::{Monitor, Status};
+use gradus::control::Status;
 use gradus::coordinate::{CoordinateDescent, Fit, Measure, Start};
 use gradus::problem::loss::{self, Huber, Loss};
 use gradus::problem::penalty::{Bounded, ElasticNet, Penalty};
-use gradus::problem::{Classes, LinearModel};
+use gradus::problem::{Classes, LinearModel, ModelError};
 use gradus::read::libsvm::LabelledData;
 use serde_json::json;
 
 use crate::dataset::{self, Preparation, Score};
 use crate::model_file::ModelFile;
-use crate::options::{Common, check_writable};
+use crate::options::{Common, check_distinct, check_writable};
 use crate::output::{self, Failure, Finish};
 use crate::watch;
 
@@ -118,6 +118,9 @@ pub enum CertificateName {
     Gradient,
 }
 
+/// Values in a path at most.
+const LONGEST_PATH: usize = 100_000;
+
 /// One value of a path.
 #[derive(serde::Serialize)]
 struct PathPoint {
@@ -138,13 +141,13 @@ struct Report {
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let common = &arguments.common;
-    let limits = common.prepare()?;
     arguments.check()?;
+    let limits = common.prepare()?;
     if let Some(path) = &arguments.model {
         check_writable(path)?;
     }
     let started = Instant::now();
-    let data = dataset::read(&arguments.data, None)?;
+    let data = dataset::read(&arguments.data)?;
     let (data, test) = arguments.split(data)?;
     let read_seconds = started.elapsed().as_secs_f64();
 
@@ -152,8 +155,12 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let (mut target, classes) = dataset::targets(&arguments.data, &*loss, &data.labels)?;
     let shift = if arguments.center { target.iter().sum::<f64>() / target.len().max(1) as f64 } else { 0.0 };
     target.iter_mut().for_each(|y| *y -= shift);
+    if let Some((file, rows)) = &test {
+        dataset::check_classes(file, classes, &rows.labels)?;
+    }
     let columns = data.matrix.cols();
-    let (preparation, design) = Preparation::fit(data.matrix.clone(), arguments.standardize, arguments.bias)?;
+    let (matrix, used) = dataset::without_empty_columns(data.matrix.clone());
+    let (preparation, design) = Preparation::fit(matrix, arguments.standardize, arguments.bias)?;
     let mut model = LinearModel::new(design, target, loss::Squared, ElasticNet::default());
     (model.loss, model.intercept) = (loss, arguments.intercept);
     let solver = CoordinateDescent { limits, measure: arguments.certificate.measure(), ..Default::default() };
@@ -162,20 +169,16 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let (coefficients, intercept) =
         preparation.unfold(&report.fit.coefficients, report.fit.intercept + shift);
     let loss_name = report.model.loss.name();
+    let column = |k: usize| used.as_ref().map_or(k, |used| used[k] as usize);
+    let coefficients = coefficients.iter().enumerate().map(|(k, &value)| (column(k), value));
+    let penalty = (report.l1, arguments.l2);
+    let file = ModelFile::new(loss_name, columns, coefficients, intercept, classes, penalty);
     let scored = |rows: &LabelledData| {
-        let z = dataset::predictors(&rows.matrix, &coefficients, intercept);
-        dataset::score(loss_name, classes, &z, &rows.labels)
+        dataset::score(loss_name, classes, &file.predictors(&rows.matrix), &rows.labels)
     };
     let train_score = scored(&data);
-    let test_score = match &test {
-        None => None,
-        Some((file, rows)) => {
-            dataset::check_classes(file, classes, &rows.labels)?;
-            Some(scored(rows))
-        }
-    };
+    let test_score = test.as_ref().map(|(_, rows)| scored(rows));
     if let Some(path) = &arguments.model {
-        let file = ModelFile::new(loss_name, &coefficients, intercept, classes, report.l1, arguments.l2);
         output::write_file(path, &serde_json::to_vec_pretty(&file)?)?;
     }
     output::write_trace_and_plot(common, &arguments.data, &report.fit.history)?;
@@ -194,22 +197,33 @@ impl Arguments {
                 return usage(format!("{name} is {value}; it must be finite and not negative"));
             }
         }
+        if let Some(ratio) = self.l1_ratio.filter(|ratio| *ratio > 1.0) {
+            return usage(format!("--l1-ratio is {ratio}; it must lie between 0 and 1, where all is zero"));
+        }
         if !(self.huber_delta > 0.0 && self.huber_delta.is_finite()) {
             return usage(format!("--huber-delta is {}; it must be positive and finite", self.huber_delta));
         }
-        if self.center && self.loss().is_classification() {
-            return usage("--center is for regression; classes have no mean".into());
+        if self.center && !matches!(self.loss, LossName::Squared | LossName::Huber) {
+            return usage(
+                "--center is for the squared and the Huber loss, which a shift does not change".into(),
+            );
         }
         if self.test_every.is_some_and(|k| k < 2) {
             return usage("--test-every needs at least 2: with less no training rows are left".into());
         }
-        if self.path == Some(0) {
-            return usage("--path needs at least 1 value".into());
+        if let Some(n) = self.path.filter(|n| !(1..=LONGEST_PATH).contains(n)) {
+            return usage(format!("--path is {n}; it must lie between 1 and {LONGEST_PATH}"));
         }
         if self.path.is_some() && (self.l1 == Some(0.0) || self.l1_ratio == Some(0.0)) {
             return usage("a path is spaced logarithmically and cannot end at l1 = 0".into());
         }
-        Ok(())
+        let inputs: Vec<&str> =
+            [Some(&self.data), self.test.as_ref()].into_iter().flatten().map(|s| &**s).collect();
+        let outputs =
+            [("--model", &self.model), ("--trace", &self.common.trace), ("--plot", &self.common.plot)];
+        let outputs: Vec<(&str, &Path)> =
+            outputs.into_iter().filter_map(|(option, path)| Some((option, path.as_deref()?))).collect();
+        check_distinct(&inputs, &outputs)
     }
 
     fn loss(&self) -> Arc<dyn Loss> {
@@ -226,12 +240,19 @@ impl Arguments {
     #[allow(clippy::type_complexity)]
     fn split(&self, data: LabelledData) -> Result<(LabelledData, Option<(String, LabelledData)>), Failure> {
         if let Some(file) = &self.test {
-            let test = dataset::read(file, Some(data.matrix.cols()))?;
+            let test = dataset::read_for_model(file, data.matrix.cols(), self.common.quiet)?;
             return Ok((data, Some((file.clone(), test))));
         }
         match self.test_every {
             None => Ok((data, None)),
             Some(k) => {
+                let rows = data.labels.len();
+                if k > rows {
+                    return Err(Failure::Input(anyhow::anyhow!(
+                        "{}: {rows} rows, so that --test-every {k} would hold out none",
+                        self.data
+                    )));
+                }
                 let (train, test) = dataset::split_every(data, k);
                 Ok((train, Some((self.data.clone(), test))))
             }
@@ -262,6 +283,11 @@ fn solve(
 ) -> Result<Report, Failure> {
     let in_data = |error: gradus::coordinate::Error| match error {
         gradus::coordinate::Error::Option(message) => Failure::Usage(message),
+        // rows are counted from 1 in files
+        gradus::coordinate::Error::Model(ModelError::Target { row, value, expected }) => {
+            let place = format!("{}: the target of data row {} is {value}", arguments.data, row + 1);
+            Failure::Input(anyhow::anyhow!("{place}; {expected}"))
+        }
         other => Failure::Input(anyhow::Error::new(other).context(arguments.data.clone())),
     };
     let l1_max = model.l1_max().map_err(|error| in_data(error.into()))?;
@@ -271,37 +297,71 @@ fn solve(
         (None, None) if arguments.path.is_some() => 0.01 * l1_max,
         (None, None) => 0.0,
     };
+    if arguments.path.is_some() && l1_max > 0.0 && last >= l1_max {
+        let message = format!("a path runs down from l1_max = {l1_max}; it cannot end at l1 = {last}");
+        return Err(Failure::Usage(message));
+    }
     let columns = model.design.columns();
-    let mut path = Vec::new();
     let mut monitor = watch::monitor(&arguments.common);
-    let mut previous: Option<Fit> = None;
-    let values = arguments.path.map_or(vec![last], |n| path_values(l1_max, last, n));
-    for &l1 in &values {
+    let Some(n) = arguments.path else {
+        model.penalty = arguments.penalty(last, columns);
+        let fit = solver.solve_with(&model, None, &mut monitor).map_err(in_data)?;
+        return Ok(Report { fit, model, l1: last, l1_max, path: Vec::new() });
+    };
+    let started = Instant::now();
+    let mut path = Vec::new();
+    let mut whole: Option<Fit> = None;
+    for l1 in path_values(l1_max, last, n) {
         model.penalty = arguments.penalty(l1, columns);
+        let mut solver = solver.clone();
+        // the time limit is that of the whole path
+        solver.limits.time_limit =
+            solver.limits.time_limit.map(|limit| limit.saturating_sub(started.elapsed()));
         let start =
-            previous.as_ref().map(|fit| Start { coefficients: &fit.coefficients, intercept: fit.intercept });
+            whole.as_ref().map(|fit| Start { coefficients: &fit.coefficients, intercept: fit.intercept });
         let fit = solver.solve_with(&model, start, &mut monitor).map_err(in_data)?;
-        if arguments.path.is_some() {
-            let (objective, certificate) = (fit.objective, fit.certificate.relative);
-            path.push(PathPoint { l1, objective, certificate, nonzeros: fit.nonzeros() });
+        let (objective, certificate) = (fit.objective, fit.certificate.relative);
+        path.push(PathPoint { l1, objective, certificate, nonzeros: fit.nonzeros() });
+        let limited = fit.status == Status::TimeLimit;
+        let mut fit = join(whole.take(), fit, l1);
+        fit.summary.seconds = started.elapsed().as_secs_f64();
+        if monitor.interrupted() && path.len() < n {
+            fit.summary.status = Status::Interrupted;
         }
-        let interrupted = fit.status == Status::Interrupted;
-        // a value of the path that was not solved makes the whole path unsolved
-        let unsolved = previous.as_ref().map(|fit| fit.status).filter(|status| *status != Status::Solved);
-        previous = Some(fit);
-        if let (Some(fit), Some(status)) = (&mut previous, unsolved)
-            && fit.status == Status::Solved
-        {
-            fit.summary.status = status;
-        }
-        if interrupted {
+        let over = limited || fit.status == Status::Interrupted;
+        whole = Some(fit);
+        if over {
             break;
         }
     }
-    let Some(fit) = previous else { return Err(Failure::Usage("--path needs at least 1 value".into())) };
+    let Some(fit) = whole else { return Err(Failure::Usage("--path needs at least 1 value".into())) };
     let l1 = path.last().map_or(last, |point| point.l1);
-    drop(std::mem::replace(&mut monitor, Monitor::none()));
     Ok(Report { fit, model, l1, l1_max, path })
+}
+
+/// Appends a fit to those before it on a path: the answer is the last one's, the work and the trace are those of all,
+/// and a value that was not solved makes the whole path unsolved.
+fn join(before: Option<Fit>, mut fit: Fit, l1: f64) -> Fit {
+    let summary = &mut fit.summary;
+    summary.history.columns.push("l1");
+    summary.history.records.iter_mut().for_each(|record| record.extra.push(l1));
+    let Some(before) = before else { return fit };
+    let before = before.summary;
+    for record in &mut summary.history.records {
+        record.iteration += before.history.records.len();
+        record.seconds += before.seconds;
+    }
+    let mut records = before.history.records;
+    records.append(&mut summary.history.records);
+    summary.history.records = records;
+    summary.iterations += before.iterations;
+    for (name, count) in before.counts {
+        *summary.counts.entry(name).or_default() += count;
+    }
+    if summary.status == Status::Solved {
+        summary.status = before.status;
+    }
+    fit
 }
 
 /// n values from `first` to `last`, spaced logarithmically, ends included.
@@ -339,7 +399,8 @@ impl Report {
         }
         let mut lines =
             vec![format!("data         {rows} rows, {columns} features, {stored} stored entries")];
-        lines.push(fit.to_string());
+        lines.push(fit.summary.to_string());
+        lines.push(format!("non-zeros    {} of {columns}", fit.nonzeros()));
         lines.push(format!(
             "penalty      l1 {:.6e} (l1_max {:.6e}), l2 {:.6e}",
             self.l1, self.l1_max, arguments.l2

@@ -45,6 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     // usage errors end here with exit code 2, --help and --version with 0
     let cli = Cli::parse();
+    watch::catch_interrupts();
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),

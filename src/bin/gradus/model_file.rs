@@ -5,6 +5,7 @@ use gradus::problem::Classes;
 use gradus::problem::loss;
 use gradus::read::Source;
 use serde::{Deserialize, Serialize};
+use sprs::CsMatI;
 
 use crate::output::Failure;
 
@@ -38,28 +39,18 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// From dense coefficients.
+    /// From the coefficients of some columns, ascending; those of all others are zero.
     pub fn new(
         loss: &str,
-        coefficients: &[f64],
+        columns: usize,
+        coefficients: impl Iterator<Item = (usize, f64)>,
         intercept: f64,
         classes: Option<Classes>,
-        l1: f64,
-        l2: f64,
+        (l1, l2): (f64, f64),
     ) -> Self {
-        let indices: Vec<usize> = (0..coefficients.len()).filter(|&j| coefficients[j] != 0.0).collect();
-        Self {
-            format: FORMAT.into(),
-            version: 1,
-            loss: loss.into(),
-            columns: coefficients.len(),
-            intercept,
-            coefficients: indices.iter().map(|&j| coefficients[j]).collect(),
-            indices,
-            classes,
-            l1,
-            l2,
-        }
+        let (indices, coefficients) = coefficients.filter(|(_, value)| *value != 0.0).unzip();
+        let (format, loss) = (FORMAT.into(), loss.into());
+        Self { format, version: 1, loss, columns, intercept, indices, coefficients, classes, l1, l2 }
     }
 
     /// Reads and checks a model file.
@@ -97,11 +88,19 @@ impl ModelFile {
             "classes do not go with loss '{}'",
             self.loss
         );
+        if let Some(classes) = self.classes {
+            ensure!(classes.negative < classes.positive, "the negative class is not the smaller label");
+        }
         Ok(())
     }
 
+    /// A x + b for rows as they stand in a file. Features beyond the model's columns count for nothing.
+    pub fn predictors(&self, matrix: &CsMatI<f64, u32>) -> Vec<f64> {
+        matrix.outer_iterator().map(|row| self.predictor(row.indices(), row.data())).collect()
+    }
+
     /// A x + b of one sparse row.
-    pub fn predictor(&self, indices: &[u32], values: &[f64]) -> f64 {
+    fn predictor(&self, indices: &[u32], values: &[f64]) -> f64 {
         let (mut k, mut sum) = (0, self.intercept);
         for (&j, &value) in indices.iter().zip(values) {
             while k < self.indices.len() && self.indices[k] < j as usize {

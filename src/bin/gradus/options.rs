@@ -1,6 +1,6 @@
 //! Options that every solving command has.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -44,18 +44,12 @@ pub struct Common {
 impl Common {
     /// Starts the thread pool, and checks the numbers and the output files before any work is done.
     pub fn prepare(&self) -> Result<Limits, Failure> {
-        if self.threads == Some(0) {
-            return Err(Failure::Usage("--threads is 0; at least one thread is needed".into()));
-        }
-        if let Some(threads) = self.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-            pool.map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))?;
-        }
+        start_threads(self.threads)?;
         let time_limit = match self.time_limit {
             None => None,
             Some(seconds) => Some(Duration::try_from_secs_f64(seconds).map_err(|_| {
                 Failure::Usage(format!(
-                    "--time-limit is {seconds}; it must be a number of seconds, not negative"
+                    "--time-limit is {seconds}; it must be a number of seconds, neither negative nor above 1e19"
                 ))
             })?),
         };
@@ -71,7 +65,50 @@ impl Common {
     }
 }
 
+/// More threads than any machine of today has cores would only cost memory.
+const MOST_THREADS: usize = 1024;
+
+/// Starts the pool with the given number of threads; without one rayon chooses.
+pub fn start_threads(threads: Option<usize>) -> Result<(), Failure> {
+    let Some(threads) = threads else { return Ok(()) };
+    if !(1..=MOST_THREADS).contains(&threads) {
+        return Err(Failure::Usage(format!(
+            "--threads is {threads}; it must lie between 1 and {MOST_THREADS}"
+        )));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    pool.map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))
+}
+
+/// Refuses outputs that would overwrite an input or each other; `inputs` are paths or `-`.
+pub fn check_distinct(inputs: &[&str], outputs: &[(&str, &Path)]) -> Result<(), Failure> {
+    let place = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    // devices such as /dev/null take any number of outputs
+    let is_device = |path: &Path| path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
+    for (k, (option, path)) in outputs.iter().enumerate() {
+        if is_device(path) {
+            continue;
+        }
+        if inputs.iter().any(|input| *input != "-" && place(Path::new(input)) == place(path)) {
+            return Err(Failure::Usage(format!(
+                "{option} {}: this would overwrite an input",
+                path.display()
+            )));
+        }
+        if let Some((other, _)) = outputs[..k].iter().find(|(_, earlier)| place(earlier) == place(path)) {
+            return Err(Failure::Usage(format!(
+                "{other} and {option} name the same file, {}",
+                path.display()
+            )));
+        }
+    }
+    if inputs.iter().filter(|input| **input == "-").count() > 1 {
+        return Err(Failure::Usage("standard input, -, can be read only once".into()));
+    }
+    Ok(())
+}
+
 /// Refuses an output file that cannot be written, before the work whose result goes there.
-pub fn check_writable(path: &std::path::Path) -> Result<(), Failure> {
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
     file::check_writable(path).map_err(|error| Failure::Input(anyhow::anyhow!("{}: {error}", path.display())))
 }

@@ -80,7 +80,7 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Pipe),
-        other => Ok(other?),
+        other => other.map_err(|error| Failure::Input(anyhow::anyhow!("standard output: {error}"))),
     }
 }
 
@@ -98,22 +98,37 @@ pub fn json_object(
     summary: &Summary,
     own: Value,
 ) -> Value {
-    let mut object = Map::new();
+    let mut object = frame(command, read_seconds);
     let mut put = |key: &str, value: Value| object.insert(key.into(), value);
-    put("command", json!(command));
     put("method", json!(method));
     put("status", json!(summary.status.name()));
     put("iterations", json!(summary.iterations));
     put("seconds", json!(summary.seconds));
-    put("read_seconds", json!(read_seconds));
     // numbers that are not finite become null
     put("objective", json!(summary.objective));
     put("certificate", json!(summary.certificate));
     put("counts", json!(summary.counts));
     put("seed", json!(common.seed));
-    put("threads", json!(rayon::current_num_threads()));
-    put("version", json!(env!("CARGO_PKG_VERSION")));
     put("notes", json!(summary.notes));
+    if let Value::Object(own) = own {
+        object.extend(own);
+    }
+    Value::Object(object)
+}
+
+/// The keys that every command's JSON object has, null where nothing is known of them.
+fn frame(command: &str, read_seconds: f64) -> Map<String, Value> {
+    let object = json!({
+        "command": command, "method": null, "status": "solved", "iterations": null, "seconds": null,
+        "read_seconds": read_seconds, "objective": null, "certificate": null, "counts": {}, "seed": null,
+        "threads": rayon::current_num_threads(), "version": env!("CARGO_PKG_VERSION"),
+    });
+    if let Value::Object(object) = object { object } else { Map::new() }
+}
+
+/// The JSON object of a command that solves nothing, or many problems.
+pub fn plain_object(command: &str, read_seconds: f64, own: Value) -> Value {
+    let mut object = frame(command, read_seconds);
     if let Value::Object(own) = own {
         object.extend(own);
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use gradus::report::{Plot, Scale, Series, Trace};
 
-use crate::options::check_writable;
-use crate::output::{Failure, Finish};
+use crate::options::{check_distinct, check_writable};
+use crate::output::{self, Failure, Finish};
 
 /// Plot the traces of one or more runs.
 #[derive(Args)]
@@ -31,6 +31,12 @@ pub struct Arguments {
     /// Title above the plot.
     #[arg(long, default_value = "")]
     pub title: String,
+    /// Print one JSON object: the picture's name and what it was made from.
+    #[arg(long)]
+    pub json: bool,
+    /// Accepted for uniformity: this command prints nothing.
+    #[arg(long, hide = true)]
+    pub quiet: bool,
 }
 
 /// Horizontal axes.
@@ -38,6 +44,8 @@ pub struct Arguments {
 pub enum X {
     Iterations,
     Seconds,
+    /// The trace's column `evaluations`
+    Evaluations,
 }
 
 /// Vertical axes.
@@ -52,24 +60,32 @@ pub enum Y {
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     Plot::check_ending(&arguments.out).map_err(|error| Failure::Usage(format!("--out {error}")))?;
+    let inputs: Vec<&str> = arguments.traces.iter().map(|trace| &**trace).collect();
+    check_distinct(&inputs, &[("--out", &arguments.out)])?;
     let traces = arguments.traces.iter().map(Trace::read).collect::<Result<Vec<_>, _>>()?;
     check_writable(&arguments.out)?;
     let best = traces.iter().flat_map(|trace| &trace.objective).copied().fold(f64::INFINITY, f64::min);
-    let series = traces.into_iter().map(|trace| {
+    let series = traces.into_iter().zip(&arguments.traces).map(|(trace, file)| {
         let x = match arguments.x {
             X::Iterations => trace.iterations,
             X::Seconds => trace.seconds,
+            X::Evaluations => trace.evaluations.ok_or_else(|| no_evaluations(file))?,
         };
         let y: Vec<f64> = match arguments.y {
             Y::Objective => trace.objective,
             Y::Certificate => trace.certificate,
             Y::Gap => trace.objective.iter().map(|f| f - best).collect(),
         };
-        Series { name: trace.name, points: x.into_iter().zip(y).collect() }
+        Ok(Series { name: trace.name, points: x.into_iter().zip(y).collect() })
     });
     let plot = Plot {
         title: arguments.title.clone(),
-        x_label: if arguments.x == X::Seconds { "time (s)" } else { "iterations" }.into(),
+        x_label: match arguments.x {
+            X::Iterations => "iterations",
+            X::Seconds => "time (s)",
+            X::Evaluations => "evaluations",
+        }
+        .into(),
         y_label: match arguments.y {
             Y::Objective => "objective",
             Y::Certificate => "relative certificate",
@@ -77,9 +93,19 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         }
         .into(),
         y_scale: if arguments.y == Y::Objective { Scale::Linear } else { Scale::Log },
-        series: series.collect(),
+        series: series.collect::<Result<_, Failure>>()?,
         ..Plot::default()
     };
     plot.write(&arguments.out)?;
+    if arguments.json {
+        let own = serde_json::json!({ "out": arguments.out, "traces": arguments.traces });
+        output::print(&output::plain_object("plot", 0.0, own).to_string())?;
+    }
     Ok(Finish::Done)
+}
+
+fn no_evaluations(file: &str) -> Failure {
+    Failure::Input(anyhow::anyhow!(
+        "{file}: no column 'evaluations'; --x iterations and --x seconds always work"
+    ))
 }

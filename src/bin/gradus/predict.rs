@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::dataset::{self, response, score};
 use crate::model_file::ModelFile;
+use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
 
 /// Predict with a model that `gradus fit --model` wrote: one prediction a line, as label or target.
@@ -27,19 +28,23 @@ pub struct Arguments {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
+    /// Threads to use; all cores by default.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
     /// No notes on standard error.
     #[arg(long)]
     pub quiet: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
+    start_threads(arguments.threads)?;
+    check_distinct(&[&arguments.model, &arguments.data], &[])?;
     let started = Instant::now();
     let model = ModelFile::read(&arguments.model)?;
-    let data = dataset::read(&arguments.data, Some(model.columns))?;
+    let data = dataset::read_for_model(&arguments.data, model.columns, arguments.quiet)?;
     let read_seconds = started.elapsed().as_secs_f64();
     let solved = Instant::now();
-    let z: Vec<f64> =
-        data.matrix.outer_iterator().map(|row| model.predictor(row.indices(), row.data())).collect();
+    let z = model.predictors(&data.matrix);
     let predictions: Vec<f64> = z
         .iter()
         .map(|&z| match model.classes {
@@ -50,14 +55,11 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         .collect();
     let score = score(&model.loss, model.classes, &z, &data.labels);
     if arguments.json {
-        let object = json!({
-            "command": "predict", "method": null, "status": "solved", "iterations": 0,
-            "seconds": solved.elapsed().as_secs_f64(), "read_seconds": read_seconds, "objective": null,
-            "certificate": null, "counts": {}, "seed": null, "threads": rayon::current_num_threads(),
-            "version": env!("CARGO_PKG_VERSION"), "rows": predictions.len(), "accuracy": score.accuracy,
+        let own = json!({
+            "seconds": solved.elapsed().as_secs_f64(), "rows": predictions.len(), "accuracy": score.accuracy,
             "rmse": score.rmse, "predictions": predictions,
         });
-        output::print(&object.to_string())?;
+        output::print(&output::plain_object("predict", read_seconds, own).to_string())?;
         return Ok(Finish::Done);
     }
     let lines: Vec<String> = predictions.iter().map(|value| value.to_string()).collect();

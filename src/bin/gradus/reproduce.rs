@@ -1,7 +1,7 @@
 //! `gradus reproduce`: the main jobs on bundled data, with plots, traces and one report.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +14,10 @@ use gradus::problem::loss::{self, Loss};
 use gradus::problem::penalty::ElasticNet;
 use gradus::read::libsvm;
 use gradus::report::html::{Page, Section};
+use serde_json::{Value, json};
 
 use crate::dataset::{self, Preparation};
+use crate::options::start_threads;
 use crate::output::{self, Failure, Finish, convergence_plot, write_file};
 use crate::watch;
 
@@ -35,6 +37,15 @@ pub struct Arguments {
     /// More penalties per data set.
     #[arg(long)]
     pub full: bool,
+    /// Threads to use; all cores by default.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the path of the report alone.
+    #[arg(long)]
+    pub quiet: bool,
 }
 
 /// One data set, one loss, several penalties.
@@ -143,15 +154,16 @@ fn experiments() -> Vec<Experiment> {
 const TOLERANCE: f64 = 1e-10;
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
+    start_threads(arguments.threads)?;
     fs::create_dir_all(&arguments.out).with_context(|| format!("{}", arguments.out.display()))?;
     let started = Instant::now();
-    let mut finish = Finish::Done;
-    let mut sections = Vec::new();
+    let mut worst = Status::Solved;
+    let (mut sections, mut fits) = (Vec::new(), Vec::new());
     for experiment in experiments() {
-        let (section, status) = experiment.run(&arguments.out, arguments.full)?;
+        let (section, status) = experiment.run(arguments, &mut fits)?;
         sections.push(section);
         if status != Status::Solved {
-            finish = Finish::of(status);
+            worst = status;
         }
         if status == Status::Interrupted {
             break;
@@ -167,13 +179,25 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     };
     let report = arguments.out.join("index.html");
     write_file(&report, page.html().as_bytes())?;
-    output::print(&format!("report       {} ({:.1} s)", report.display(), started.elapsed().as_secs_f64()))?;
-    Ok(finish)
+    let seconds = started.elapsed().as_secs_f64();
+    if arguments.json {
+        let own = json!({ "status": worst.name(), "seconds": seconds, "report": report, "fits": fits });
+        output::print(&output::plain_object("reproduce", 0.0, own).to_string())?;
+    } else if arguments.quiet {
+        output::print(&report.display().to_string())?;
+    } else {
+        output::print(&format!("report       {} ({seconds:.1} s)", report.display()))?;
+    }
+    Ok(Finish::of(worst))
 }
 
 impl Experiment {
-    fn run(&self, out: &Path, full: bool) -> Result<(Section, Status), Failure> {
-        output::print(self.title)?;
+    /// Solves for every penalty, writes traces and a plot, and appends a summary of each fit to `fits`.
+    fn run(&self, arguments: &Arguments, fits: &mut Vec<Value>) -> Result<(Section, Status), Failure> {
+        let (out, spoken) = (&arguments.out, !arguments.json && !arguments.quiet);
+        if spoken {
+            output::print(self.title)?;
+        }
         let data = libsvm::parse(self.bytes, self.file, &libsvm::Options::default())?;
         let loss = (self.loss)();
         let (mut target, _) = dataset::targets(self.file, &*loss, &data.labels)?;
@@ -191,7 +215,7 @@ impl Experiment {
         let solver = CoordinateDescent { limits, ..Default::default() };
         let ratios = if self.ratios.is_empty() {
             &[0.0]
-        } else if full {
+        } else if arguments.full {
             SPARSE_FULL
         } else {
             self.ratios
@@ -212,13 +236,19 @@ impl Experiment {
             let name = if ratio > 0.0 { format!("l1 = {ratio} l1_max") } else { format!("l2 = {}", self.l2) };
             section.rows.push(row(&name, &fit, columns));
             section.commands.push(self.command(ratio));
-            output::print(&format!(
-                "  {name:18} objective {:.12e}  gap {:.1e}  {} of {columns} non-zero  {:.1} ms",
-                fit.objective,
-                fit.certificate.relative,
-                fit.nonzeros(),
-                1e3 * fit.seconds
-            ))?;
+            if spoken {
+                output::print(&format!(
+                    "  {name:18} objective {:.12e}  gap {:.1e}  {} of {columns} non-zero  {:.1} ms",
+                    fit.objective,
+                    fit.certificate.relative,
+                    fit.nonzeros(),
+                    1e3 * fit.seconds
+                ))?;
+            }
+            fits.push(json!({
+                "experiment": self.name, "penalty": name, "status": fit.status.name(), "objective": fit.objective,
+                "certificate": fit.certificate, "nonzeros": fit.nonzeros(), "seconds": fit.seconds,
+            }));
             let mut trace = Vec::new();
             fit.history.write_csv(&mut trace)?;
             let suffix = if ratio > 0.0 { format!("-{ratio}") } else { String::new() };

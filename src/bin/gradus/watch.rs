@@ -3,28 +3,33 @@
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use gradus::control::Monitor;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::options::Common;
 
-/// The flag that Ctrl-C raises. The handler is installed once; a second Ctrl-C ends the process at once.
+/// Raised by Ctrl-C.
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+/// Whether a solver runs that looks at the flag.
+static SOLVING: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C end the process with exit code 130: at once while files are read, with the best answer so far once
+/// [`interrupt_flag`] was handed to a solver. A second Ctrl-C ends it at once in any case.
+pub fn catch_interrupts() {
+    // where no handler can be installed Ctrl-C ends the process all the same, only without an answer
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) || !SOLVING.load(Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+}
+
+/// The flag that Ctrl-C raises, for a solver that is about to start.
 pub fn interrupt_flag() -> Arc<AtomicBool> {
-    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    FLAG.get_or_init(|| {
-        let flag = Arc::new(AtomicBool::new(false));
-        let raised = flag.clone();
-        // without a handler Ctrl-C simply ends the process, which is what it would do anyway
-        let _ = ctrlc::set_handler(move || {
-            if raised.swap(true, Ordering::Relaxed) {
-                std::process::exit(130);
-            }
-        });
-        flag
-    })
-    .clone()
+    SOLVING.store(true, Ordering::Relaxed);
+    INTERRUPTED.clone()
 }
 
 /// A monitor that stops at Ctrl-C and, on a terminal, shows the certificate's way down to the tolerance.

@@ -47,12 +47,13 @@ pub(super) struct Axis {
 const TICKS: f64 = 5.0;
 
 impl Axis {
-    /// The axis of the given values, all of which [`Scale::holds`]; there must be at least one.
-    pub fn new(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
+    /// The axis of the given values, all of which [`Scale::holds`]; there must be at least one. `whole` keeps the ticks
+    /// of a linear axis at whole numbers.
+    pub fn new(scale: Scale, whole: bool, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = values
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
         let (low, high, marks) = match scale {
-            Scale::Linear => linear_marks(low, high),
+            Scale::Linear => linear_marks(low, high, whole),
             Scale::Log => log_marks(low, high),
         };
         let mut axis = Self { scale, low: scale.apply(low), high: scale.apply(high), ticks: Vec::new() };
@@ -68,14 +69,15 @@ impl Axis {
 }
 
 /// Range and ticks of a linear axis: multiples of 1, 2 or 5 times a power of ten, and the range ends on one.
-fn linear_marks(mut low: f64, mut high: f64) -> (f64, f64, Vec<(f64, String)>) {
+fn linear_marks(mut low: f64, mut high: f64, whole: bool) -> (f64, f64, Vec<(f64, String)>) {
     // a nearly constant series gets a range in which its digits can still be told apart
     let least = 1e-9 * low.abs().max(high.abs());
     if high - low <= least {
         let half = if least > 0.0 { 0.1 * high.abs() } else { 1.0 };
-        (low, high) = (low - half, high + half);
+        (low, high) = if whole && high.abs() < 1e9 { (low, low + 1.0) } else { (low - half, high + half) };
     }
     let step = round_step((high - low) / TICKS);
+    let step = if whole { step.max(1.0) } else { step };
     let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
     let count = (last - first).round() as usize;
     let marks =
@@ -160,7 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn labels(scale: Scale, values: &[f64]) -> Vec<String> {
-        Axis::new(scale, values.iter().copied()).ticks.into_iter().map(|tick| tick.label).collect()
+        Axis::new(scale, false, values.iter().copied()).ticks.into_iter().map(|tick| tick.label).collect()
     }
 
     #[test]
@@ -176,6 +178,18 @@ mod tests {
         assert_eq!(labels(Scale::Linear, &[0.0]), ["-1.0", "-0.5", "0", "0.5", "1.0"]);
     }
 
+    #[test]
+    fn whole_numbers_get_whole_ticks() {
+        let labels = |values: &[f64]| -> Vec<String> {
+            let axis = Axis::new(Scale::Linear, true, values.iter().copied());
+            axis.ticks.into_iter().map(|tick| tick.label).collect()
+        };
+        assert_eq!(labels(&[0.0, 3.0]), ["0", "1", "2", "3"]);
+        assert_eq!(labels(&[0.0]), ["0", "1"]);
+        assert_eq!(labels(&[0.0, 1.0, 2.0]), ["0", "1", "2"]);
+        assert_eq!(labels(&[0.0, 24.0]), ["0", "5", "10", "15", "20", "25"]);
+    }
+
     proptest! {
         #[test]
         fn every_value_lies_on_its_axis(mantissas in proptest::collection::vec(-1.0f64..1.0, 1..5), exponent in -300i32..300) {
@@ -183,7 +197,7 @@ mod tests {
             prop_assume!(!values.is_empty());
             let magnitudes: Vec<f64> = values.iter().map(|v| v.abs()).collect();
             for (scale, values) in [(Scale::Linear, &values), (Scale::Log, &magnitudes)] {
-                let axis = Axis::new(scale, values.iter().copied());
+                let axis = Axis::new(scale, false, values.iter().copied());
                 prop_assert!(axis.low < axis.high);
                 prop_assert!((2..=9).contains(&axis.ticks.len()), "{:?}", axis.ticks);
                 prop_assert!(axis.ticks.windows(2).all(|pair| pair[0].label != pair[1].label));

@@ -178,8 +178,10 @@ impl Plot {
             let hint = if logarithmic { "; a logarithmic axis needs positive values" } else { "" };
             return Err(PlotError::EmptySeries(self.series[index].name.clone(), hint));
         }
-        let x = Axis::new(self.x_scale, curves.iter().flatten().map(|point| point.0));
-        let y = Axis::new(self.y_scale, curves.iter().flatten().map(|point| point.1));
+        // iterations and other counts: no ticks between them
+        let whole = curves.iter().flatten().all(|point| point.0.fract() == 0.0);
+        let x = Axis::new(self.x_scale, whole, curves.iter().flatten().map(|point| point.0));
+        let y = Axis::new(self.y_scale, false, curves.iter().flatten().map(|point| point.1));
         draw::Layout::new(self, x, y, &curves)
     }
 
