@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::rows::{RowState, Rows};
 use super::Elements;
+use super::rows::{RowState, Rows};
 use crate::problem::nonlinear::Pattern;
 
 /// Groups with more variables than this are wide.

@@ -195,9 +195,7 @@ impl Graph {
         let (a, b) = (self.convert(a, kind), self.convert(b, kind));
         let node = self.binary(operation, a.node, b.node);
         match (operation, kind) {
-            (Binary::Divide, Type::Integer) => {
-                Value { node: self.unary(Unary::Truncate, node), kind }
-            }
+            (Binary::Divide, Type::Integer) => Value { node: self.unary(Unary::Truncate, node), kind },
             _ => self.rounded(node, kind),
         }
     }
