@@ -1,5 +1,7 @@
 //! SIF files: values and derivatives against the reference decoder, and against differences.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 use gradus::problem::nonlinear::{DerivativeCheck, DerivativeError, entries};

@@ -525,10 +525,10 @@ impl Evaluator {
             [&self.objective, &self.constraints],
             [&rows[0], &rows[1]],
             |side, row| self.curvature(side, row, rows, sigma, multipliers),
-            sigma,
             values,
             scratch,
         );
+        hessian.add_quadratic(sigma, values);
     }
 
     pub fn hessian_product(

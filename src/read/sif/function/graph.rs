@@ -205,10 +205,10 @@ impl Graph {
         if b.kind != Type::Integer {
             let kind = a.kind.max(b.kind);
             let (a, b) = (self.convert(a, kind), self.convert(b, kind));
-            if let (Some(exponent), None) = (self.known_number(b.node), self.known_number(a.node)) {
-                if exponent.fract() == 0.0 && (1.0..=4.0).contains(&exponent) && kind == Type::Double {
-                    return self.product_power(a, exponent as u32);
-                }
+            let (exponent, base) = (self.known_number(b.node), self.known_number(a.node));
+            let small = exponent.filter(|k| k.fract() == 0.0 && (1.0..=4.0).contains(k));
+            if let (Some(exponent), None, Type::Double) = (small, base, kind) {
+                return self.product_power(a, exponent as u32);
             }
             let node = self.binary(Binary::Power, a.node, b.node);
             return self.rounded(node, kind);
