@@ -196,7 +196,8 @@ pub struct DerivativeCheck {
 impl DerivativeCheck {
     /// The largest error; NaN wins.
     pub fn worst(&self) -> f64 {
-        let errors = [self.gradient, self.jacobian, self.hessian].into_iter().flatten().map(|worst| worst.error);
+        let errors =
+            [self.gradient, self.jacobian, self.hessian].into_iter().flatten().map(|worst| worst.error);
         errors.fold(0.0, |most, error| if error > most || error.is_nan() { error } else { most })
     }
 }
@@ -253,10 +254,9 @@ pub fn check_derivatives<P: NonlinearProgram>(
             row
         };
         let (near, far) = ((at(1.0), at(-1.0)), (at(2.0), at(-2.0)));
-        for row in 0..1 + m + n {
-            let difference =
-                (8.0 * (near.0[row] - near.1[row]) - (far.0[row] - far.1[row])) / (12.0 * h);
-            let value = given[row][column];
+        for (row, given) in given.iter().enumerate() {
+            let difference = (8.0 * (near.0[row] - near.1[row]) - (far.0[row] - far.1[row])) / (12.0 * h);
+            let value = given[column];
             let (worst, first, scale) = match row {
                 0 => (&mut check.gradient, 0, scales[0]),
                 row if row <= m => (&mut check.jacobian, 1, scales[1]),

@@ -25,11 +25,6 @@ impl<T> Ragged<T> {
     pub fn row(&self, i: usize) -> &[T] {
         &self.items[self.offsets[i]..self.offsets[i + 1]]
     }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.offsets.len().saturating_sub(1)
-    }
 }
 
 /// The groups, in the order of their first mention.

@@ -286,7 +286,7 @@ fn internal_variables_statements_and_parameters() {
     let kinds: Vec<TemporaryKind> = part.temporaries.iter().map(|temporary| temporary.kind).collect();
     use TemporaryKind::{Intrinsic, Logical, Real};
     assert_eq!(kinds, [Real, Logical, Real, Intrinsic]);
-    assert_eq!(part.temporaries[2].size, Some(8));
+    assert_eq!(part.temporaries[2].dimensions, [8]);
     assert_eq!(part.globals[0].kind, StatementKind::Assign { target: "W".into() });
     let pair = &part.types[0];
     assert_eq!(

@@ -271,7 +271,8 @@ impl Job<'_> {
 
     /// Fills the input registers for a block.
     fn load(&self, block: usize, registers: &mut [Lanes]) {
-        let Batch { width, ref function, ref sources, ref varying, ref parameters, value_start, .. } = *self.batch;
+        let Batch { width, ref function, ref sources, ref varying, ref parameters, value_start, .. } =
+            *self.batch;
         let layout = &function.layout;
         let gathered = &mut registers[layout.input(0) * width..][..function.arguments * width];
         let sources = &sources[block * function.arguments * 4 * width..];

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::rows::{RowState, Rows};
 use super::Elements;
+use super::rows::{RowState, Rows};
 use crate::problem::nonlinear::Pattern;
 
 /// Groups with more variables than this are wide.
@@ -142,7 +142,14 @@ impl Hessian {
         self.pattern.nnz_index(row as usize, column as usize).map(|index| index.0)
     }
 
-    /// Values of the entries. `second` are the weighted second derivatives of the elements; `curvature(side, row)` is
+    /// Adds sigma H with the H of QUADRATIC.
+    pub fn add_quadratic(&self, sigma: f64, values: &mut [f64]) {
+        for &(position, h) in &self.quadratic {
+            values[position] += sigma * h;
+        }
+    }
+
+    /// Values of the entries but for QUADRATIC. `second` are the weighted second derivatives of the elements; `curvature(side, row)` is
     /// the factor of q q'.
     pub fn values(
         &self,
@@ -150,7 +157,6 @@ impl Hessian {
         rows: [&Rows; 2],
         states: [&RowState; 2],
         curvature: impl Fn(usize, usize) -> f64,
-        sigma: f64,
         values: &mut [f64],
         scratch: &mut Scratch,
     ) {
@@ -170,9 +176,6 @@ impl Hessian {
             *value = self.terms[range[0]..range[1]].iter().fold(0.0, |sum, &term| {
                 sum + if term < split { second[term as usize] } else { products[(term - split) as usize] }
             });
-        }
-        for &(position, h) in &self.quadratic {
-            values[position] += sigma * h;
         }
         let dense = &mut scratch.dense;
         dense.resize(self.pattern.rows(), 0.0);

@@ -11,8 +11,6 @@
 mod batch;
 mod hessian;
 mod rows;
-#[cfg(test)]
-mod tests;
 
 use std::sync::OnceLock;
 
@@ -204,8 +202,9 @@ impl Evaluator {
         let kinds = decoded.groups.kind.iter().enumerate();
         let (objective, constraints): (Vec<_>, Vec<_>) =
             kinds.partition(|(_, kind)| **kind == GroupKind::Objective);
-        let indices =
-            |groups: Vec<(usize, &GroupKind)>| groups.iter().map(|(group, _)| *group as u32).collect::<Vec<_>>();
+        let indices = |groups: Vec<(usize, &GroupKind)>| {
+            groups.iter().map(|(group, _)| *group as u32).collect::<Vec<_>>()
+        };
         let objective = Rows::new(&build, &indices(objective), &elements)?;
         let constraints = Rows::new(&build, &indices(constraints), &elements)?;
         let shape = (constraints.count, decoded.variables);
@@ -269,7 +268,8 @@ impl Evaluator {
     ) {
         let SifWorkspace { value, first, second, registers, .. } = workspace;
         let mut outputs = Outputs { value, first, second };
-        for ((batch, uses), registers) in self.elements.batches.iter().zip(&self.elements.uses).zip(registers) {
+        for ((batch, uses), registers) in self.elements.batches.iter().zip(&self.elements.uses).zip(registers)
+        {
             let users = match part {
                 Part::Objective => 0..uses.objective,
                 Part::Constraints => uses.objective_only..batch.count,
@@ -484,7 +484,8 @@ impl Evaluator {
         self.constraints.add_weights(&rows[1], |row| multipliers[row], weights.as_flattened_mut());
         let mut outputs = Outputs { value, first, second };
         let second_only = Wanted { value: false, first: false, second: true };
-        for ((batch, uses), registers) in self.elements.batches.iter().zip(&self.elements.uses).zip(registers) {
+        for ((batch, uses), registers) in self.elements.batches.iter().zip(&self.elements.uses).zip(registers)
+        {
             if uses.in_function {
                 batch.scale_second(weights, outputs.second);
             } else if !batch.function.second.is_empty() {
@@ -524,10 +525,10 @@ impl Evaluator {
             [&self.objective, &self.constraints],
             [&rows[0], &rows[1]],
             |side, row| self.curvature(side, row, rows, sigma, multipliers),
-            sigma,
             values,
             scratch,
         );
+        hessian.add_quadratic(sigma, values);
     }
 
     pub fn hessian_product(

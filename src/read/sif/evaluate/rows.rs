@@ -152,7 +152,8 @@ impl Rows {
             let linear = &self.linear[self.linear_offsets[row]..self.linear_offsets[row + 1]];
             let elements = &self.elements[self.element_offsets[row]..self.element_offsets[row + 1]];
             let sum: f64 = linear.iter().map(|&(column, a)| a * x[column as usize]).sum();
-            let sum = elements.iter().fold(sum, |sum, &(index, weight)| sum + weight * values[index as usize]);
+            let sum =
+                elements.iter().fold(sum, |sum, &(index, weight)| sum + weight * values[index as usize]);
             state.t[row] = sum - self.constant[row];
         }
         if wanted.value {

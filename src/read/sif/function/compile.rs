@@ -168,7 +168,12 @@ fn real(statement: &Statement, scope: &mut Scope, graph: &mut Graph) -> Result<N
 }
 
 /// Entries of arrays that a call fills in, where `condition` holds.
-fn apply_effects(effects: &[Effect], condition: Option<(NodeId, bool)>, scope: &mut Scope, graph: &mut Graph) {
+fn apply_effects(
+    effects: &[Effect],
+    condition: Option<(NodeId, bool)>,
+    scope: &mut Scope,
+    graph: &mut Graph,
+) {
     for effect in effects {
         let Some(Binding::Array { entries, .. }) = scope.get_mut(&effect.array) else { continue };
         for (k, entry) in entries.iter_mut().enumerate() {

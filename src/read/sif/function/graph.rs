@@ -195,9 +195,7 @@ impl Graph {
         let (a, b) = (self.convert(a, kind), self.convert(b, kind));
         let node = self.binary(operation, a.node, b.node);
         match (operation, kind) {
-            (Binary::Divide, Type::Integer) => {
-                Value { node: self.unary(Unary::Truncate, node), kind }
-            }
+            (Binary::Divide, Type::Integer) => Value { node: self.unary(Unary::Truncate, node), kind },
             _ => self.rounded(node, kind),
         }
     }
@@ -207,10 +205,10 @@ impl Graph {
         if b.kind != Type::Integer {
             let kind = a.kind.max(b.kind);
             let (a, b) = (self.convert(a, kind), self.convert(b, kind));
-            if let (Some(exponent), None) = (self.known_number(b.node), self.known_number(a.node)) {
-                if exponent.fract() == 0.0 && (1.0..=4.0).contains(&exponent) && kind == Type::Double {
-                    return self.product_power(a, exponent as u32);
-                }
+            let (exponent, base) = (self.known_number(b.node), self.known_number(a.node));
+            let small = exponent.filter(|k| k.fract() == 0.0 && (1.0..=4.0).contains(k));
+            if let (Some(exponent), None, Type::Double) = (small, base, kind) {
+                return self.product_power(a, exponent as u32);
             }
             let node = self.binary(Binary::Power, a.node, b.node);
             return self.rounded(node, kind);

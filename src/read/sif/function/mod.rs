@@ -26,8 +26,8 @@ use std::sync::Arc;
 pub(crate) use compile::{Function, compile};
 pub(crate) use program::{Lanes, Outputs, Program};
 
-use super::{Mode, SifError, SifErrorKind};
 use super::decoded::Statement;
+use super::{Mode, SifError, SifErrorKind};
 
 /// A Fortran function that a file calls and does not define.
 ///

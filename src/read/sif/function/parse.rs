@@ -21,11 +21,7 @@ pub(super) struct Effect {
 }
 
 /// Reads the whole of `text` as one expression.
-pub(super) fn expression(
-    text: &str,
-    scope: &Scope,
-    graph: &mut Graph,
-) -> Result<(Value, Vec<Effect>), Flaw> {
+pub(super) fn expression(text: &str, scope: &Scope, graph: &mut Graph) -> Result<(Value, Vec<Effect>), Flaw> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0, scope, graph, depth: 0, effects: Vec::new() };
     let value = parser.equivalence()?;
     if parser.peek() != &TokenKind::End {

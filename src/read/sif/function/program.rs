@@ -124,7 +124,8 @@ impl Program {
         let mut program = Self { instructions: Vec::new(), calls: Vec::new(), registers: layout.temporaries };
         let mut register = vec![NOWHERE; nodes.len()];
         let mut free: Vec<u32> = Vec::new();
-        let mut stores: Vec<(NodeId, Output)> = wanted.iter().map(|(output, node)| (*node, *output)).collect();
+        let mut stores: Vec<(NodeId, Output)> =
+            wanted.iter().map(|(output, node)| (*node, *output)).collect();
         stores.sort_by_key(|(node, _)| *node);
         let mut stores = stores.into_iter().peekable();
         for (id, node) in nodes.iter().enumerate() {
@@ -155,7 +156,11 @@ impl Program {
                 Node::Call(site) => {
                     let CallSite { function, arguments, outputs } = &sites[*site as usize];
                     let arguments = arguments.iter().map(|&a| register[a as usize]).collect();
-                    program.calls.push(ResolvedCall { function: function.clone(), arguments, outputs: *outputs });
+                    program.calls.push(ResolvedCall {
+                        function: function.clone(),
+                        arguments,
+                        outputs: *outputs,
+                    });
                     (Some(Operation::Call(program.calls.len() as u32 - 1)), layout.calls[*site as usize])
                 }
                 Node::Unary(operation, _) => (Some(Operation::Unary(*operation)), target(&mut program)),
@@ -206,7 +211,8 @@ impl Program {
                     let (b, c) = (register(instruction.b), register(instruction.c));
                     for (((target, a), b), c) in register(instruction.target).iter().zip(a).zip(b).zip(c) {
                         let (a, b, c) = (a.get(), b.get(), c.get());
-                        target.set(std::array::from_fn(|lane| if a[lane] != 0.0 { b[lane] } else { c[lane] }));
+                        target
+                            .set(std::array::from_fn(|lane| if a[lane] != 0.0 { b[lane] } else { c[lane] }));
                     }
                 }
                 Operation::Store(output) => {

@@ -38,7 +38,8 @@ impl<'a> Scope<'a> {
                 TemporaryKind::Intrinsic | TemporaryKind::External => continue,
             };
             let dimensions = temporary.dimensions.clone();
-            let size = dimensions.iter().try_fold(1usize, |size, &d| size.checked_mul(d)).unwrap_or(usize::MAX);
+            let size =
+                dimensions.iter().try_fold(1usize, |size, &d| size.checked_mul(d)).unwrap_or(usize::MAX);
             let binding = if dimensions.is_empty() {
                 Binding::Scalar { kind, value: None }
             } else {
@@ -51,8 +52,7 @@ impl<'a> Scope<'a> {
 
     /// Declares a binary64 variable with a value, over any temporary of that name.
     pub fn define(&mut self, name: &str, value: Value) {
-        self.names
-            .insert(fortran_name(name), Binding::Scalar { kind: value.kind, value: Some(value.node) });
+        self.names.insert(fortran_name(name), Binding::Scalar { kind: value.kind, value: Some(value.node) });
     }
 
     pub fn get(&self, name: &str) -> Option<&Binding> {
