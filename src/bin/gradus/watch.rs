@@ -44,7 +44,7 @@ pub fn monitor(common: &Common, runs: usize) -> Monitor<'static> {
         return monitor;
     }
     let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::hidden());
-    if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:30} {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:30} {wide_msg}") {
         bar.set_style(style);
     }
     let tolerance = common.tolerance.max(1e-16);
