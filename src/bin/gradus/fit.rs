@@ -60,7 +60,8 @@ pub struct Arguments {
     /// What the tolerance is compared with.
     #[arg(long, value_enum, default_value_t = CertificateName::Auto)]
     pub certificate: CertificateName,
-    /// Fit a path of N values of l1 from l1_max down to --l1, --l1-ratio, or 0.01 l1_max, each from the one before.
+    /// Fit a path of N values of l1 from l1_max down to --l1, --l1-ratio, or 0.01 l1_max, each from the one
+    /// before. Iterations are limited for each value, the time for the whole path.
     #[arg(long, value_name = "N")]
     pub path: Option<usize>,
     /// Centre and scale each feature by the training rows' mean and deviation.
@@ -302,7 +303,7 @@ fn solve(
         return Err(Failure::Usage(message));
     }
     let columns = model.design.columns();
-    let mut monitor = watch::monitor(&arguments.common);
+    let mut monitor = watch::monitor(&arguments.common, arguments.path.unwrap_or(1));
     let Some(n) = arguments.path else {
         model.penalty = arguments.penalty(last, columns);
         let fit = solver.solve_with(&model, None, &mut monitor).map_err(in_data)?;

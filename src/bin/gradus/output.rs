@@ -143,7 +143,10 @@ pub fn write_trace_and_plot(common: &Common, name: &str, history: &History) -> R
         write_file(path, &text)?;
     }
     if let Some(path) = &common.plot {
-        convergence_plot(name, vec![(name.into(), history.clone())]).write(path)?;
+        // the file's name, not the way to it
+        let title =
+            Path::new(name).file_name().map_or(name.into(), |name| name.to_string_lossy().into_owned());
+        convergence_plot(&title, vec![(title.clone(), history.clone())]).write(path)?;
     }
     Ok(())
 }

@@ -94,6 +94,9 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         .into(),
         y_scale: if arguments.y == Y::Objective { Scale::Linear } else { Scale::Log },
         series: series.collect::<Result<_, Failure>>()?,
+        // small, so that the labels stay legible at half a column's width
+        width: 480,
+        height: 320,
         ..Plot::default()
     };
     plot.write(&arguments.out)?;

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use gradus::control::Monitor;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::options::Common;
 
@@ -32,28 +33,39 @@ pub fn interrupt_flag() -> Arc<AtomicBool> {
     INTERRUPTED.clone()
 }
 
-/// A monitor that stops at Ctrl-C and, on a terminal, shows the certificate's way down to the tolerance.
-pub fn monitor(common: &Common) -> Monitor<'static> {
+/// Shorter runs show no progress: a bar that flashes up tells nobody anything.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A monitor that stops at Ctrl-C and, on a terminal, shows how much of the work is done: of so many runs, and of the
+/// certificate's way down to the tolerance in each.
+pub fn monitor(common: &Common, runs: usize) -> Monitor<'static> {
     let monitor = Monitor::none().with_interrupt(interrupt_flag());
     if common.quiet || !std::io::stderr().is_terminal() {
         return monitor;
     }
-    let bar = ProgressBar::new(1000);
-    if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:30} {msg}") {
+    let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::hidden());
+    if let Ok(style) = ProgressStyle::with_template("{elapsed} {bar:30} {wide_msg}") {
         bar.set_style(style);
     }
     let tolerance = common.tolerance.max(1e-16);
-    let mut first = None;
+    let (started, mut shown, mut run, mut first) = (Instant::now(), false, 0, f64::INFINITY);
     let bar = ClearedAtTheEnd(bar);
     monitor.with_observer(move |record| {
         let certificate = record.certificate.max(1e-300);
-        let start = *first.get_or_insert(certificate.max(tolerance * 1.001));
-        let share = (start / certificate).ln() / (start / tolerance).ln();
-        bar.0.set_position((1000.0 * share.clamp(0.0, 1.0)) as u64);
+        if record.iteration == 0 {
+            run += 1;
+            first = certificate.max(tolerance * 1.001);
+        }
+        if !shown && started.elapsed() >= PATIENCE {
+            bar.0.set_draw_target(ProgressDrawTarget::stderr());
+            shown = true;
+        }
+        let share = ((first / certificate).ln() / (first / tolerance).ln()).clamp(0.0, 1.0);
         bar.0.set_message(format!(
             "iteration {}, objective {:.6e}, certificate {:.1e}",
             record.iteration, record.objective, record.certificate
         ));
+        bar.0.set_position((1000.0 * ((run - 1) as f64 + share) / runs as f64) as u64);
         ControlFlow::Continue(())
     })
 }
