@@ -10,6 +10,7 @@ mod output;
 mod plot;
 mod predict;
 mod reproduce;
+mod sif;
 mod watch;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ enum Command {
     Fit(fit::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
+    Sif(sif::Arguments),
     Reproduce(reproduce::Arguments),
     /// Print a completion script for a shell.
     #[command(
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
+        Command::Sif(arguments) => sif::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };
