@@ -8,6 +8,18 @@
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
+//!
+//! ```
+//! use gradus::prelude::*;
+//!
+//! let data = gradus::read::libsvm::parse(b"1.5 1:1 2:0.5\n-0.5 1:-1\n2 1:1 2:1\n", "three rows", &Default::default())?;
+//! let design = DesignMatrix::from_sparse_or_dense(data.matrix)?;
+//! let model = LinearModel::lasso(design, data.labels, 0.1);
+//! let fit = CoordinateDescent::default().solve(&model)?;
+//! assert_eq!(fit.status, Status::Solved);
+//! println!("{fit}");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod control;
 pub mod coordinate;
@@ -16,3 +28,11 @@ pub mod problem;
 pub mod read;
 #[cfg(feature = "plot")]
 pub mod report;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::control::{Limits, Status};
+    pub use crate::coordinate::CoordinateDescent;
+    pub use crate::linalg::DesignMatrix;
+    pub use crate::problem::{LinearModel, NonlinearProgram};
+}
