@@ -1,0 +1,39 @@
+//! The bundled problems: each reads without warnings, and its derivatives agree with differences.
+
+use std::path::PathBuf;
+
+use gradus::problem::{NonlinearProgram, check_derivatives};
+use gradus::read::sif::{Options, SifProblem};
+
+fn files() -> Vec<PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/sif");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "SIF"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn derivatives_agree_with_differences() {
+    assert!(files().len() >= 25);
+    for file in files() {
+        let problem = SifProblem::read(&file, &Options::default()).unwrap();
+        let metadata = problem.metadata();
+        assert!(metadata.warnings.is_empty(), "{}: {:?}", metadata.name, metadata.warnings);
+        assert!(metadata.classification.is_some(), "{} has no class", metadata.name);
+        // a little off the start, where symmetry hides fewer mistakes, and inside the bounds of logarithms
+        let moved = |(i, &x): (i32, &f64)| {
+            let wave = 0.1 * f64::from(i).sin();
+            if x == 0.0 { wave } else { x * (1.0 + wave) }
+        };
+        let x: Vec<f64> = (1..).zip(problem.start()).map(moved).collect();
+        let multipliers: Vec<f64> = (0..problem.constraint_count()).map(|i| f64::cos(i as f64)).collect();
+        let check = check_derivatives(&problem, &x, &multipliers, 1e-5);
+        // Powell's badly scaled function has second derivatives of 10^8, beyond what one step serves
+        let tolerance = if metadata.name == "BADSCALE" { 1e-3 } else { 1e-6 };
+        assert!(check.worst() <= tolerance, "{}: {check:?}", metadata.name);
+    }
+}
