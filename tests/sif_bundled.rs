@@ -1,4 +1,5 @@
 //! The bundled problems: each reads without warnings, and its derivatives agree with differences.
+#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 
