@@ -15,7 +15,7 @@ use crate::linalg::factor::DenseCholesky;
 use crate::linalg::krylov::{FromFn, Jacobi, Stopping, Workspace, conjugate_gradient};
 use crate::linalg::line_search::Armijo;
 use crate::linalg::product::{axpy, dot, norm};
-use crate::linalg::{ColumnBlock, DesignMatrix};
+use crate::linalg::{ColumnBlock, DesignMatrix, NormalWorkspace};
 use crate::problem::LinearModel;
 
 /// Products with the Hessian that conjugate gradients are expected to take per Newton step.
@@ -210,17 +210,15 @@ fn iterative(
     accuracy: f64,
     workspace: &mut Workspace,
 ) -> Vec<f64> {
-    let (n, p) = (model.design.rows(), model.design.columns());
-    let buffer = RefCell::new(vec![0.0; n]);
+    let p = model.design.columns();
+    let memory = RefCell::new(NormalWorkspace::default());
     let operator = FromFn::new(rhs.len(), |x: &[f64], y: &mut [f64]| {
-        let mut z = buffer.borrow_mut();
-        model.design.multiply(&x[..p], &mut z);
         let shift = x.get(p).copied().unwrap_or(0.0);
-        z.iter_mut().zip(weights).for_each(|(z, w)| *z = w * (*z + shift));
-        model.design.multiply_transpose(&z, &mut y[..p]);
+        let sum =
+            model.design.multiply_normal(weights, &x[..p], shift, &mut y[..p], &mut memory.borrow_mut());
         y.iter_mut().zip(x).zip(ridge).for_each(|((y, x), ridge)| *y += ridge * x);
         if let Some(last) = y.get_mut(p) {
-            *last = z.iter().sum();
+            *last = sum;
         }
     });
     let mut diagonal: Vec<f64> =

@@ -384,6 +384,11 @@ impl DesignMatrix {
         ColumnBlock::new(self, columns)
     }
 
+    /// Consecutive ranges of rows with about equal numbers of stored entries, whatever the number of threads.
+    pub(super) fn row_ranges(&self) -> &[std::ops::Range<usize>] {
+        &self.row_ranges
+    }
+
     fn multiply_stored(&self, x: &[f64], out: &mut [f64]) {
         match &self.storage {
             Storage::Sparse { rows, .. } => {

@@ -16,8 +16,10 @@ pub mod factor;
 mod gram;
 pub mod krylov;
 pub mod line_search;
+mod normal;
 pub mod product;
 pub mod sketch;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};
+pub use normal::NormalWorkspace;

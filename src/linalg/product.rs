@@ -107,8 +107,11 @@ pub fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
 /// `dense[indices[k]] += alpha * values[k]`.
 #[inline]
 pub fn sparse_axpy(alpha: f64, indices: &[u32], values: &[f64], dense: &mut [f64]) {
+    assert!(indices.last().is_none_or(|&last| (last as usize) < dense.len()));
+    debug_assert!(indices.iter().all(|&i| (i as usize) < dense.len()));
     for (&i, &v) in indices.iter().zip(values) {
-        dense[i as usize] += alpha * v;
+        // SAFETY: as in `sparse_dot`: indices ascend and the last was checked.
+        unsafe { *dense.get_unchecked_mut(i as usize) += alpha * v };
     }
 }
 

@@ -69,15 +69,21 @@ impl Common {
 const MOST_THREADS: usize = 1024;
 
 /// Starts the pool with the given number of threads; without one rayon chooses.
+///
+/// The calling thread is one of them: a method of many short products then hands none of them to another thread
+/// merely to wait for it.
 pub fn start_threads(threads: Option<usize>) -> Result<(), Failure> {
-    let Some(threads) = threads else { return Ok(()) };
-    if !(1..=MOST_THREADS).contains(&threads) {
+    if let Some(threads) = threads
+        && !(1..=MOST_THREADS).contains(&threads)
+    {
         return Err(Failure::Usage(format!(
             "--threads is {threads}; it must lie between 1 and {MOST_THREADS}"
         )));
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    pool.map_err(|error| Failure::Usage(format!("--threads {threads}: {error}")))
+    // zero leaves the number to rayon
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).use_current_thread().build_global();
+    pool.map_err(|error| Failure::Usage(format!("the threads did not start: {error}")))
 }
 
 /// Refuses outputs that would overwrite an input or each other; `inputs` are paths or `-`.
