@@ -7,6 +7,7 @@ mod fits;
 mod inputs;
 mod pictures;
 mod runs;
+mod sif;
 
 use std::fs;
 use std::io::Write;

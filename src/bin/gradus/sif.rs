@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use gradus::problem::NonlinearProgram;
 use gradus::problem::nonlinear::{Pattern, entries};
 use gradus::read;
-use gradus::read::sif::{Metadata, Mode, Options, Parameter, ParameterKind, SifProblem};
+use gradus::read::sif::{Limits, Metadata, Mode, Options, Parameter, ParameterKind, SifProblem};
 use serde_json::{Map, Value, json};
 
 use crate::options::start_threads;
@@ -53,6 +53,12 @@ pub struct Arguments {
     /// Read past small flaws of the file, with warnings.
     #[arg(long)]
     lenient: bool,
+    /// Refuse a file that needs more memory than this many megabytes, roughly.
+    #[arg(long, value_name = "MB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    memory_limit: u64,
+    /// Refuse a file that executes more cards than this, those in loops once per turn.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().executed_cards)]
+    card_limit: u64,
     /// Threads to use; all cores by default.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -86,6 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         parameters: arguments.parameters.clone(),
         mode,
         lenient: arguments.lenient,
+        limits: Limits { executed_cards: arguments.card_limit, memory: arguments.memory_limit << 20 },
         ..Options::default()
     };
     if !arguments.evaluate {

@@ -175,12 +175,17 @@ impl SifError {
 
     /// The same as the error of the reading layer, with the name of the file.
     pub fn in_file(&self, file: &str) -> ReadError {
+        let message = self.kind.to_string();
+        // some messages say themselves what is expected
+        let (problem, expected) = message
+            .split_once("; ")
+            .unwrap_or((&message, "a problem in the Standard Input Format is expected"));
         ReadError {
             file: file.into(),
             line: self.line,
             column: self.column,
-            problem: self.kind.to_string(),
-            expected: "a problem in the Standard Input Format is expected".into(),
+            problem: problem.into(),
+            expected: expected.into(),
         }
     }
 }
