@@ -28,6 +28,7 @@
 
 pub mod block;
 mod certificate;
+pub mod graph;
 mod newton;
 mod quadratic;
 mod state;

@@ -37,7 +37,11 @@ fn chain(nodes: &[usize]) -> String {
         // writing to a string cannot fail
         let _ = write!(text, "{node} - ");
     }
-    text + &if nodes.len() > 20 { "...".to_string() } else { nodes.first().map_or_else(String::new, |n| n.to_string()) }
+    text + &if nodes.len() > 20 {
+        "...".to_string()
+    } else {
+        nodes.first().map_or_else(String::new, |n| n.to_string())
+    }
 }
 
 /// Solver of forest systems; its memory is kept between calls.
@@ -65,7 +69,12 @@ impl ForestSolver {
     ///
     /// # Errors
     /// A cycle in the block; a pivot that is not positive. `rhs` is then undefined.
-    pub fn solve(&mut self, matrix: CsMatViewI<f64, u32>, block: &[usize], rhs: &mut [f64]) -> Result<(), ForestError> {
+    pub fn solve(
+        &mut self,
+        matrix: CsMatViewI<f64, u32>,
+        block: &[usize],
+        rhs: &mut [f64],
+    ) -> Result<(), ForestError> {
         assert_eq!(block.len(), rhs.len(), "forest solve: one right-hand side entry per unknown");
         self.position.resize(matrix.rows(), NONE);
         block.iter().enumerate().for_each(|(k, &i)| self.position[i] = k as u32);
@@ -155,7 +164,8 @@ impl ForestSolver {
         }
         for &k in &self.order {
             let k = k as usize;
-            let above = if self.parent[k] == NONE { 0.0 } else { self.link[k] * rhs[self.parent[k] as usize] };
+            let above =
+                if self.parent[k] == NONE { 0.0 } else { self.link[k] * rhs[self.parent[k] as usize] };
             rhs[k] = (rhs[k] - above) / self.pivot[k];
         }
         Ok(())

@@ -22,7 +22,12 @@ pub struct MultinomialModel {
 
 impl MultinomialModel {
     /// A model of k classes.
-    pub fn new(design: DesignMatrix, target: Vec<usize>, classes: usize, penalty: impl Penalty + 'static) -> Self {
+    pub fn new(
+        design: DesignMatrix,
+        target: Vec<usize>,
+        classes: usize,
+        penalty: impl Penalty + 'static,
+    ) -> Self {
         Self { design, target, loss: Softmax { classes }, penalty: Arc::new(penalty) }
     }
 
@@ -44,7 +49,10 @@ impl MultinomialModel {
             return Err(ModelError::Length { what: "targets", given: self.target.len(), rows });
         }
         if self.loss.classes < 2 {
-            return Err(ModelError::Classes { found: self.loss.classes, expected: "softmax needs at least two" });
+            return Err(ModelError::Classes {
+                found: self.loss.classes,
+                expected: "softmax needs at least two",
+            });
         }
         if let Some(row) = self.target.iter().position(|&class| class >= self.loss.classes) {
             let expected = "classes must be below the number of classes";

@@ -19,15 +19,44 @@ fn undefined() -> (f64, Certificate) {
 /// A linear model: the gap or the gradient at (x, b), as for every fit.
 pub(super) fn linear(model: &LinearModel, measure: Measure) -> Certify<'_> {
     let p = model.design.columns();
+    if model.intercept && measure.resolve(model) == Measure::Gradient {
+        return with_free_intercept(model);
+    }
     Box::new(move |x| {
         let intercept = x.get(p).copied().unwrap_or(0.0);
         certificate::certify(model, &x[..p], intercept, measure).unwrap_or_else(|_| undefined())
     })
 }
 
+/// The largest violation, that of the intercept included: it need not be at its best value here.
+fn with_free_intercept(model: &LinearModel) -> Certify<'_> {
+    let p = model.design.columns();
+    let s = model.row_weights();
+    let evaluate = move |x: &[f64]| {
+        let (mut z, mut v, mut gradient) = (vec![0.0; s.len()], vec![0.0; s.len()], vec![0.0; p]);
+        model.predictors(&x[..p], x[p], &mut z);
+        model.loss_derivatives(&z, &s, &mut v);
+        model.design.multiply_transpose(&v, &mut gradient);
+        let largest = certificate::largest_violation(model, &x[..p], &gradient);
+        let objective = model.loss_value(&z, &s) + model.penalty_value(&x[..p]);
+        (objective, largest.max(v.iter().sum::<f64>().abs()))
+    };
+    let mut origin: Vec<f64> = (0..p).map(|j| model.penalty.prox(j, 0.0, 0.0)).collect();
+    origin.push(0.0);
+    let scale = evaluate(&origin).1;
+    Box::new(move |x| {
+        let (objective, value) = evaluate(x);
+        (objective, certificate("gradient", value, scale))
+    })
+}
+
 /// A linear model with a penalty on groups: with v_r = s_r phi'(z_r), q = -c A'v, c such that ||q_G|| <= l1 u_G, the
 /// gap is the sum of s_r FY(z_r, c v_r / s_r) and of l1 u_G ||x_G|| - x_G'q_G. Columns outside all groups have no dual.
-pub(super) fn groups<'a>(model: &'a LinearModel, group: &'a Group, measure: Measure) -> Result<Certify<'a>, Error> {
+pub(super) fn groups<'a>(
+    model: &'a LinearModel,
+    group: &'a Group,
+    measure: Measure,
+) -> Result<Certify<'a>, Error> {
     let p = model.design.columns();
     let covered: usize = group.groups.iter().map(Vec::len).sum();
     let positive = (0..group.groups.len()).all(|g| group.threshold(g) > 0.0);
@@ -59,11 +88,19 @@ pub(super) fn groups<'a>(model: &'a LinearModel, group: &'a Group, measure: Meas
                 (group.threshold(k) * norm(g) - inner).max(0.0)
             };
             let row = |r: usize| {
-                if s[r] == 0.0 { 0.0 } else { s[r] * model.loss.fenchel_young(z[r], model.target[r], scale * v[r] / s[r]) }
+                if s[r] == 0.0 {
+                    0.0
+                } else {
+                    s[r] * model.loss.fenchel_young(z[r], model.target[r], scale * v[r] / s[r])
+                }
             };
             group.groups.iter().enumerate().map(one).sum::<f64>() + (0..s.len()).map(row).sum::<f64>()
         } else {
-            group_violation(group, &x[..p], &q).max(if model.intercept { v.iter().sum::<f64>().abs() } else { 0.0 })
+            group_violation(group, &x[..p], &q).max(if model.intercept {
+                v.iter().sum::<f64>().abs()
+            } else {
+                0.0
+            })
         };
         (objective, value)
     };
@@ -124,7 +161,8 @@ pub(super) fn multinomial(model: &MultinomialModel, measure: Measure) -> Result<
         let value = if use_gap {
             let scale = pairs().fold(1.0f64, |c, (i, (_, &g))| c.min(model.penalty.dual_scale(i, -g)));
             let scale = if scale < 1.0 { scale * (1.0 - 4.0 * f64::EPSILON) } else { scale };
-            let penalty: f64 = pairs().map(|(i, (&x, &g))| model.penalty.fenchel_young(i, x, -scale * g)).sum();
+            let penalty: f64 =
+                pairs().map(|(i, (&x, &g))| model.penalty.fenchel_young(i, x, -scale * g)).sum();
             penalty + divergence(&probabilities, &model.target, k, scale) / n as f64
         } else {
             pairs().fold(0.0f64, |m, (i, (&x, &g))| m.max(model.penalty.violation(i, x, g)))
@@ -155,9 +193,7 @@ fn divergence(probabilities: &[f64], target: &[usize], k: usize, scale: f64) -> 
         }
     };
     let row = |(p, &class): (&[f64], &usize)| -> f64 {
-        let one = |(c, &p): (usize, &f64)| {
-            term(scale * p + if c == class { 1.0 - scale } else { 0.0 }, p)
-        };
+        let one = |(c, &p): (usize, &f64)| term(scale * p + if c == class { 1.0 - scale } else { 0.0 }, p);
         p.iter().enumerate().map(one).sum()
     };
     probabilities.chunks_exact(k).zip(target).map(row).sum()
@@ -169,7 +205,9 @@ pub(super) fn quadratic(problem: &BoxQuadratic, measure: Measure) -> Result<Cert
     let n = problem.linear.len();
     let finite = problem.bounds.as_ref().is_some_and(|(l, u)| l.iter().chain(u).all(|b| b.is_finite()));
     if measure == Measure::Gap && !finite {
-        return Err(Error::Option("a duality gap needs two finite bounds for every unknown; use the gradient".into()));
+        return Err(Error::Option(
+            "a duality gap needs two finite bounds for every unknown; use the gradient".into(),
+        ));
     }
     let use_gap = measure != Measure::Gradient && finite;
     let evaluate = move |x: &[f64]| {

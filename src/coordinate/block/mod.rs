@@ -102,7 +102,8 @@ type Certify<'a> = Box<dyn Fn(&[f64]) -> (f64, Certificate) + 'a>;
 
 /// The trace's own columns. The support's hash tells supports apart; `support_changed` is 1 where it is not that of
 /// the record before.
-const COLUMNS: [&str; 6] = ["steps", "active", "block_size", "step_length", "support_hash", "support_changed"];
+const COLUMNS: [&str; 6] =
+    ["steps", "active", "block_size", "step_length", "support_hash", "support_changed"];
 
 impl BlockCoordinateDescent {
     /// Fits a linear model from zero.
@@ -117,7 +118,12 @@ impl BlockCoordinateDescent {
     ///
     /// # Errors
     /// As [`solve`](Self::solve); a start that does not fit.
-    pub fn solve_with(&self, model: &LinearModel, start: Option<Start>, monitor: &mut Monitor) -> Result<Fit, Error> {
+    pub fn solve_with(
+        &self,
+        model: &LinearModel,
+        start: Option<Start>,
+        monitor: &mut Monitor,
+    ) -> Result<Fit, Error> {
         model.check()?;
         super::certificate::check(model, self.measure)?;
         let p = model.design.columns();
@@ -158,7 +164,8 @@ impl BlockCoordinateDescent {
         let certify = certify::groups(&model, group, self.measure)?;
         let separable = Separable::Groups(group);
         let monitor = &mut Monitor::none();
-        let solution = solver.minimise(smooth_linear(&model), separable, vec![0.0; unknowns], certify, monitor)?;
+        let solution =
+            solver.minimise(smooth_linear(&model), separable, vec![0.0; unknowns], certify, monitor)?;
         Ok(split_intercept(solution, p))
     }
 
@@ -166,7 +173,11 @@ impl BlockCoordinateDescent {
     ///
     /// # Errors
     /// A model or an option that is not allowed.
-    pub fn solve_multinomial(&self, model: &MultinomialModel, monitor: &mut Monitor) -> Result<Solution, Error> {
+    pub fn solve_multinomial(
+        &self,
+        model: &MultinomialModel,
+        monitor: &mut Monitor,
+    ) -> Result<Solution, Error> {
         model.check()?;
         let unknowns = model.unknowns();
         let x = (0..unknowns).map(|i| model.penalty.prox(i, 0.0, 0.0)).collect();
@@ -193,7 +204,9 @@ impl BlockCoordinateDescent {
             x.copy_from_slice(start);
         }
         let bounded = problem.bounds.as_ref().map(|(lower, upper)| {
-            x.iter_mut().zip(lower.iter().zip(upper)).for_each(|(x, (lower, upper))| *x = x.clamp(*lower, *upper));
+            x.iter_mut()
+                .zip(lower.iter().zip(upper))
+                .for_each(|(x, (lower, upper))| *x = x.clamp(*lower, *upper));
             Bounded { inner: ElasticNet::default(), lower: lower.clone(), upper: upper.clone() }
         });
         let separable = bounded.as_ref().map_or(Separable::Free, |b| Separable::Coordinates(b, n));
@@ -242,7 +255,9 @@ impl BlockCoordinateDescent {
                 self.resize(&state, &mut blocks);
             }
             let block = rule.select(&state, &blocks, &mut random);
-            state.refresh(if rule.needs_gradient() { None } else { Some(&block) });
+            if !rule.needs_gradient() {
+                state.refresh(Some(&block));
+            }
             let step = update.step(&state, &block)?;
             progress.count(&block, step.is_some());
             if let Some(step) = step {
@@ -279,6 +294,8 @@ struct Progress {
     /// Steps in a row that did not move, and how many mean that nothing will.
     idle: usize,
     patience: usize,
+    /// Whether the rule chooses without looking at the gradient.
+    blind: bool,
     block_size: usize,
     support: Option<u64>,
 }
@@ -291,8 +308,19 @@ impl Progress {
         };
         let every = if solver.check_every > 0 { solver.check_every } else { pass.max(10) };
         // a rule that sees all of the gradient repeats itself at once; others need passes
-        let patience = if rule.needs_gradient() { 2 } else { 4 * pass + 10 };
-        Self { every, steps: 0, updates: 0, since_check: every, idle: 0, patience, block_size: 0, support: None }
+        let blind = !rule.needs_gradient();
+        let patience = if blind { 4 * pass + 10 } else { 2 };
+        Self {
+            every,
+            steps: 0,
+            updates: 0,
+            since_check: every,
+            idle: 0,
+            patience,
+            blind,
+            block_size: 0,
+            support: None,
+        }
     }
 
     /// Whether a certificate is due: at the start, regularly, and before the run ends.
@@ -325,6 +353,10 @@ impl Progress {
             return Some(Status::IterationLimit);
         }
         let unbounded = objective == f64::NEG_INFINITY || objective.is_nan();
+        if self.idle >= self.patience && self.blind && state.promises_decrease() {
+            // a rule that does not look has not come by yet
+            self.idle = 0;
+        }
         (self.idle >= self.patience || state.unknowns() == 0 || unbounded).then_some(Status::Stalled)
     }
 
@@ -357,7 +389,8 @@ impl Progress {
 /// A number below 2^53 that tells supports apart (FNV-1a over the active unknowns).
 fn support_hash(state: &State) -> u64 {
     let active = (0..state.x.len()).filter(|&i| state.separable.is_active(i, state.x[i]));
-    let hash = active.fold(0xcbf2_9ce4_8422_2325u64, |hash, i| (hash ^ i as u64).wrapping_mul(0x0100_0000_01b3));
+    let hash =
+        active.fold(0xcbf2_9ce4_8422_2325u64, |hash, i| (hash ^ i as u64).wrapping_mul(0x0100_0000_01b3));
     hash >> 11
 }
 

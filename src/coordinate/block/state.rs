@@ -134,16 +134,20 @@ impl<'a> State<'a> {
         (-self.separable.change(i, from, to, gradient + 0.5 * curvature.max(0.0) * d)).max(0.0)
     }
 
-    /// The decrease of the block's bound at one curvature for all its unknowns: the sum of [`decrease`](Self::decrease)
-    /// over the block, or over its groups.
+    /// The sum of [`decrease`](Self::decrease) over the block. For groups c ||d||^2 / 2, d the proximal step at the
+    /// largest curvature c: at most the decrease, zero with it, and free of cancellation.
     pub fn block_decrease(&self, block: &[usize], curvature: impl Fn(usize) -> f64) -> f64 {
-        let Separable::Groups(group) = self.separable else {
+        if !matches!(self.separable, Separable::Groups(_)) {
             return block.iter().map(|&i| self.decrease(i, self.gradient[i], curvature(i))).sum();
-        };
+        }
         let largest = block.iter().map(|&i| curvature(i)).fold(0.0, f64::max);
-        let d = self.prox_step(block, largest);
-        let linear: f64 = block.iter().zip(&d).map(|(&i, d)| (self.gradient[i] + 0.5 * largest * d) * d).sum();
-        -(linear + self.penalty_change(group_value(group), block, &d))
+        0.5 * largest * self.prox_step(block, largest).iter().map(|d| d * d).sum::<f64>()
+    }
+
+    /// Whether some unknown's step promises more than rounding errors of F.
+    pub(super) fn promises_decrease(&self) -> bool {
+        let all: f64 = (0..self.x.len()).map(|i| self.decrease(i, self.gradient[i], self.bounds[i])).sum();
+        all > 8.0 * f64::EPSILON * self.objective.abs() && !matches!(self.separable, Separable::Groups(_))
     }
 
     fn penalty_change(&self, value: impl Fn(&[f64]) -> f64, block: &[usize], d: &[f64]) -> f64 {
@@ -169,7 +173,12 @@ impl<'a> State<'a> {
         block.iter().map(one).collect()
     }
 
-    fn group_step(&self, group: &crate::problem::penalty::Group, block: &[usize], curvature: f64) -> Vec<f64> {
+    fn group_step(
+        &self,
+        group: &crate::problem::penalty::Group,
+        block: &[usize],
+        curvature: f64,
+    ) -> Vec<f64> {
         let mut moved = self.x.clone();
         if curvature > 0.0 {
             block.iter().for_each(|&i| moved[i] -= self.gradient[i] / curvature);

@@ -17,6 +17,11 @@ impl GaussSouthwell {
 
 impl Select for GaussSouthwell {
     fn select(&mut self, state: &State, blocks: &Blocks, _: &mut ChaCha8Rng) -> Vec<usize> {
-        greedy(state, blocks, |i| self.curvature - state.smooth_part(i).1, |_, i| self.curvature - state.smooth_part(i).1)
+        greedy(
+            state,
+            blocks,
+            |i| self.curvature - state.smooth_part(i).1,
+            |_, i| self.curvature - state.smooth_part(i).1,
+        )
     }
 }

@@ -100,9 +100,14 @@ impl Rule {
             }
         }
         if matches!(state.separable(), super::Separable::Groups(_))
-            && matches!(self, Rule::GaussSouthwellQuadratic | Rule::MatchingPursuit | Rule::MaximumImprovement)
+            && matches!(
+                self,
+                Rule::GaussSouthwellQuadratic | Rule::MatchingPursuit | Rule::MaximumImprovement
+            )
         {
-            return refuse("group penalties go with the rules random, cyclic, permuted, lipschitz, gs, gsl and gsd");
+            return refuse(
+                "group penalties go with the rules random, cyclic, permuted, lipschitz, gs, gsl and gsd",
+            );
         }
         Ok(match self {
             Rule::Random => Box::new(random::Random),

@@ -120,13 +120,13 @@ impl Smooth for Linear<'_> {
                 design.row(row).add_to(self.weights[row] * value, products);
             }
             let entry = |j: usize| {
-                let centred = products[j] - mean(i) * stored[j] - mean(j) * stored[i] + mean(i) * mean(j) * total;
+                let centred =
+                    products[j] - mean(i) * stored[j] - mean(j) * stored[i] + mean(i) * mean(j) * total;
                 (centred / (scale(i) * scale(j))).abs()
             };
             (0..p).map(entry).sum::<f64>() + if self.model.intercept { counted(i).abs() } else { 0.0 }
         };
-        let mut sums: Vec<f64> =
-            (0..p).into_par_iter().with_min_len(16).map_init(Vec::new, one).collect();
+        let mut sums: Vec<f64> = (0..p).into_par_iter().with_min_len(16).map_init(Vec::new, one).collect();
         if self.model.intercept {
             sums.push(total + (0..p).map(|j| counted(j).abs()).sum::<f64>());
         }

@@ -11,10 +11,10 @@ mod two_metric;
 
 pub(super) use model::BlockModel;
 
+use super::Error;
 use super::partition::Blocks;
 use super::separable::Separable;
 use super::state::{Move, State};
-use super::Error;
 
 /// An update in progress.
 pub trait Update {
@@ -93,7 +93,9 @@ impl UpdateRule {
         let refuse = |why: &str| Err(Error::Option(why.into()));
         let needs_bound = [UpdateRule::Gradient, UpdateRule::Matrix, UpdateRule::Exact].contains(&update);
         if needs_bound && !state.smooth().is_bounded() {
-            return refuse("this loss has no bounded curvature: use the update newton, two-metric or accumulate");
+            return refuse(
+                "this loss has no bounded curvature: use the update newton, two-metric or accumulate",
+            );
         }
         let first_order = [UpdateRule::Gradient, UpdateRule::Accumulated].contains(&update);
         if let (Separable::Groups(group), Blocks::Fixed(blocks)) = (state.separable(), blocks) {
@@ -105,7 +107,9 @@ impl UpdateRule {
                 return refuse("a block splits a group of the penalty");
             }
         }
-        if matches!(state.separable(), Separable::Groups(_)) && (!first_order || matches!(blocks, Blocks::Variable(_))) {
+        if matches!(state.separable(), Separable::Groups(_))
+            && (!first_order || matches!(blocks, Blocks::Variable(_)))
+        {
             return refuse("group penalties need fixed blocks and the update gradient or accumulate");
         }
         let single = match blocks {

@@ -29,14 +29,19 @@ impl BlockModel {
         let mut matrix = state.smooth().hessian(block);
         if !state.smooth().is_quadratic() {
             let k = block.len();
-            block.iter().enumerate().for_each(|(c, &i)| matrix[c * k + c] += CURVATURE_FLOOR * state.bounds()[i]);
+            block
+                .iter()
+                .enumerate()
+                .for_each(|(c, &i)| matrix[c * k + c] += CURVATURE_FLOOR * state.bounds()[i]);
         }
         Self { block: block.to_vec(), matrix, factor: None }
     }
 
     /// argmin over d, with the given gradient of f in place of the current one. Not finite where there is none.
     pub fn minimiser(&mut self, state: &State, gradient: &[f64]) -> Vec<f64> {
-        if let (Separable::Coordinates(penalty, columns), false) = (state.separable(), state.separable().is_smooth()) {
+        if let (Separable::Coordinates(penalty, columns), false) =
+            (state.separable(), state.separable().is_smooth())
+        {
             let own = self.block.partition_point(|&i| i < columns);
             let x: Vec<f64> = self.block.iter().map(|&i| state.x()[i]).collect();
             let on_block: Vec<f64> = self.block.iter().map(|&i| gradient[i]).collect();

@@ -53,7 +53,8 @@ fn classify(state: &State, block: &[usize]) -> Vec<Part> {
         let piece = match separable.piece(unknown, x) {
             Some(piece) => {
                 let slope = gradient + piece.slope;
-                let pushed = (slope > 0.0 && x - piece.lower <= near) || (slope < 0.0 && piece.upper - x <= near);
+                let pushed =
+                    (slope > 0.0 && x - piece.lower <= near) || (slope < 0.0 && piece.upper - x <= near);
                 (!pushed).then_some(piece)
             }
             None => {
