@@ -70,7 +70,8 @@ impl LabelPropagation {
                 continue;
             }
             let half = 0.5 * weight;
-            (neighbours[i].push(j as u32), neighbours[j].push(i as u32));
+            neighbours[i].push(j as u32);
+            neighbours[j].push(i as u32);
             for (a, b) in [(i, j), (j, i)] {
                 match (position[a], values[b]) {
                     (usize::MAX, _) => {}

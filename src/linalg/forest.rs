@@ -86,8 +86,13 @@ impl ForestSolver {
     /// Breadth-first orders and parents of all trees.
     fn root(&mut self, matrix: CsMatViewI<f64, u32>, block: &[usize]) -> Result<(), ForestError> {
         let k = block.len();
-        (self.parent.clear(), self.link.clear(), self.pivot.clear(), self.order.clear());
-        (self.parent.resize(k, NONE), self.link.resize(k, 0.0), self.pivot.resize(k, 0.0));
+        self.parent.clear();
+        self.link.clear();
+        self.pivot.clear();
+        self.order.clear();
+        self.parent.resize(k, NONE);
+        self.link.resize(k, 0.0);
+        self.pivot.resize(k, 0.0);
         let (offsets, indices, values) = (matrix.indptr(), matrix.indices(), matrix.data());
         let offsets = offsets.raw_storage();
         // a node that has been reached has a link; roots get one that is not used
@@ -283,7 +288,8 @@ pub fn colour_classes(graph: CsMatViewI<f64, u32>, order: &[usize]) -> Vec<Vec<u
         }
         let free = (0..sizes.len()).filter(|&c| taken[c] != step + 1).min_by_key(|&c| sizes[c]);
         let c = free.unwrap_or_else(|| {
-            (sizes.push(0), taken.push(0));
+            sizes.push(0);
+            taken.push(0);
             sizes.len() - 1
         });
         sizes[c] += 1;

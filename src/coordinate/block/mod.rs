@@ -303,6 +303,8 @@ struct Progress {
 impl Progress {
     fn new(solver: &BlockCoordinateDescent, state: &State, blocks: &Blocks, rule: &dyn Select) -> Self {
         let pass = match blocks {
+            // a forest is about half of the unknowns, whatever the size asked for
+            Blocks::Variable(_) if matches!(solver.rule, Rule::GreedyForest | Rule::RandomForest) => 2,
             Blocks::Variable(size) => state.unknowns().div_ceil(*size),
             Blocks::Fixed(blocks) => blocks.len(),
         };

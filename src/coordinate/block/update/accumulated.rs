@@ -40,7 +40,7 @@ impl Update for Accumulated {
         let fresh = block.iter().all(|&i| self.visits[i] == 0);
         for &i in block {
             self.visits[i] += 1;
-            if self.visits[i] % VISITS == 0 {
+            if self.visits[i].is_multiple_of(VISITS) {
                 self.estimates[i] *= 0.5;
             }
         }
