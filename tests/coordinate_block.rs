@@ -1,4 +1,5 @@
 //! Block coordinate descent: every rule with every update, forests, identification, the published orders.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gradus::control::{Limits, Monitor, Status};
 use gradus::coordinate::block::{BlockCoordinateDescent, Partition, Rule, UpdateRule};
@@ -115,7 +116,8 @@ fn random_forest(n: usize, random: &mut ChaCha8Rng) -> CsMatI<f64, u32> {
         if random.random_bool(0.9) {
             let j = random.random_range(0..i);
             let value = normal(random);
-            (triplets.add_triplet(i, j, value), triplets.add_triplet(j, i, value));
+            triplets.add_triplet(i, j, value);
+            triplets.add_triplet(j, i, value);
             (diagonal[i], diagonal[j]) = (diagonal[i] + value.abs(), diagonal[j] + value.abs());
         }
     }
@@ -147,7 +149,8 @@ fn messages_solve_forests_as_cholesky_does() {
 fn a_cycle_and_an_indefinite_block_are_named() {
     let mut triplets = TriMatI::<f64, u32>::new((4, 4));
     for (i, j) in [(0, 1), (1, 2), (2, 0), (2, 3)] {
-        (triplets.add_triplet(i, j, -1.0), triplets.add_triplet(j, i, -1.0));
+        triplets.add_triplet(i, j, -1.0);
+        triplets.add_triplet(j, i, -1.0);
     }
     (0..4).for_each(|i| triplets.add_triplet(i, i, 1.0));
     let matrix: CsMatI<f64, u32> = triplets.to_csr();
