@@ -6,6 +6,8 @@
 //! method with the cheapest of three linear solvers (`newton.rs`). Every answer carries a duality gap, or, where no
 //! dual point is known, a relative gradient (`certificate.rs`), computed from the answer alone.
 //!
+//! [`block`] holds the published method in its building blocks: every partition, selection rule and update.
+//!
 //! ```
 //! use gradus::control::{Limits, Status};
 //! use gradus::coordinate::CoordinateDescent;
@@ -24,7 +26,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod block;
 mod certificate;
+pub mod graph;
 mod newton;
 mod quadratic;
 mod state;
@@ -37,8 +41,8 @@ pub use certificate::{Measure, certify};
 
 use crate::control::{Certificate, Limits, Monitor, Run, Status, Summary};
 use crate::linalg::DesignMatrix;
-use crate::problem::{LinearModel, ModelError};
-use state::State;
+use crate::problem::{LinearModel, ModelError, QuadraticError};
+use state::{State, check_point};
 
 /// What keeps a fit from starting.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -46,6 +50,9 @@ pub enum Error {
     /// The model is not one.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The quadratic is not one.
+    #[error(transparent)]
+    Quadratic(#[from] QuadraticError),
     /// An option of the solver is out of range, or two contradict each other.
     #[error("{0}")]
     Option(String),

@@ -153,7 +153,7 @@ impl Progress {
 }
 
 /// Refuses a point that does not fit.
-fn check_point(x: &[f64], intercept: f64, columns: usize) -> Result<(), Error> {
+pub(super) fn check_point(x: &[f64], intercept: f64, columns: usize) -> Result<(), Error> {
     if x.len() != columns {
         return Err(Error::Start { given: x.len(), columns });
     }

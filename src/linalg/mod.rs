@@ -5,6 +5,7 @@
 //! - [`product`]: dots, norms and sparse products with a fixed order of summation;
 //! - [`elementary`]: exponential and logarithm for vector loops;
 //! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
+//! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
 //! - [`sketch`]: random matrices that shorten tall ones;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line.
@@ -13,6 +14,7 @@ pub mod block;
 pub mod design;
 pub mod elementary;
 pub mod factor;
+pub mod forest;
 mod gram;
 pub mod krylov;
 pub mod line_search;

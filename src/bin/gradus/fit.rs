@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use gradus::control::Status;
-use gradus::coordinate::{CoordinateDescent, Fit, Measure, Start};
+use gradus::coordinate::{Fit, Measure, Start};
 use gradus::problem::loss::{self, Huber, Loss};
 use gradus::problem::penalty::{Bounded, ElasticNet, Penalty};
 use gradus::problem::{Classes, LinearModel, ModelError};
@@ -17,6 +17,7 @@ use crate::dataset::{self, Preparation, Score};
 use crate::model_file::ModelFile;
 use crate::options::{Common, check_distinct, check_writable};
 use crate::output::{self, Failure, Finish};
+use crate::solver::{BlockOptions, Solver};
 use crate::watch;
 
 /// Fit a linear model: mean loss + l1 ||x||_1 + l2 ||x||^2 / 2.
@@ -82,6 +83,8 @@ pub struct Arguments {
     /// Hold out every K-th row and report on those.
     #[arg(long, value_name = "K")]
     pub test_every: Option<usize>,
+    #[command(flatten)]
+    pub blocks: BlockOptions,
     #[command(flatten)]
     pub common: Common,
 }
@@ -164,7 +167,7 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let (preparation, design) = Preparation::fit(matrix, arguments.standardize, arguments.bias)?;
     let mut model = LinearModel::new(design, target, loss::Squared, ElasticNet::default());
     (model.loss, model.intercept) = (loss, arguments.intercept);
-    let solver = CoordinateDescent { limits, measure: arguments.certificate.measure(), ..Default::default() };
+    let solver = arguments.blocks.solver(limits, arguments.certificate.measure(), common.seed);
     let report = solve(arguments, &solver, model)?;
 
     let (coefficients, intercept) =
@@ -277,11 +280,7 @@ impl CertificateName {
 }
 
 /// Solves for one l1, or for a path of them.
-fn solve(
-    arguments: &Arguments,
-    solver: &CoordinateDescent,
-    mut model: LinearModel,
-) -> Result<Report, Failure> {
+fn solve(arguments: &Arguments, solver: &Solver, mut model: LinearModel) -> Result<Report, Failure> {
     let in_data = |error: gradus::coordinate::Error| match error {
         gradus::coordinate::Error::Option(message) => Failure::Usage(message),
         // rows are counted from 1 in files
@@ -316,8 +315,8 @@ fn solve(
         model.penalty = arguments.penalty(l1, columns);
         let mut solver = solver.clone();
         // the time limit is that of the whole path
-        solver.limits.time_limit =
-            solver.limits.time_limit.map(|limit| limit.saturating_sub(started.elapsed()));
+        let time_limit = solver.time_limit();
+        *time_limit = time_limit.map(|limit| limit.saturating_sub(started.elapsed()));
         let start =
             whole.as_ref().map(|fit| Start { coefficients: &fit.coefficients, intercept: fit.intercept });
         let fit = solver.solve_with(&model, start, &mut monitor).map_err(in_data)?;

@@ -4,6 +4,7 @@
 
 mod dataset;
 mod fit;
+mod graph;
 mod model_file;
 mod options;
 mod output;
@@ -11,6 +12,7 @@ mod plot;
 mod predict;
 mod reproduce;
 mod sif;
+mod solver;
 mod watch;
 
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Fit(fit::Arguments),
+    Graph(graph::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     watch::catch_interrupts();
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
+        Command::Graph(arguments) => graph::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),

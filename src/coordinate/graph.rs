@@ -1,0 +1,132 @@
+//! Label propagation: given values at some nodes of a weighted graph, the values of the others minimise the sum over
+//! edges of w_ij (x_i - x_j)^2 / 2: each is the weighted mean of its neighbours.
+
+use sprs::{CsMatI, TriMatI};
+
+use super::Error;
+use super::block::BlockCoordinateDescent;
+use crate::control::{Monitor, Summary};
+use crate::problem::BoxQuadratic;
+
+/// What keeps labels from spreading.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum GraphError {
+    /// The weights are not a square matrix.
+    #[error("the weights are a {0} x {1} matrix; a square one is expected")]
+    Shape(usize, usize),
+    /// A weight that is not allowed.
+    #[error("the weight of edge ({0}, {1}) is {2}; it must be finite and not negative (nodes from 0)")]
+    Weight(usize, usize, f64),
+    /// A label that is not allowed.
+    #[error("label {1} of node {0}: the node must be there, its value finite and given once (nodes from 0)")]
+    Label(usize, f64),
+    /// A part of the graph without a label.
+    #[error("node {0} is connected to no labelled node: its value is not determined (nodes from 0)")]
+    Unlabelled(usize),
+}
+
+/// A graph with labels, as the quadratic x'Qx / 2 - c'x of its free nodes.
+#[derive(Debug, Clone)]
+pub struct LabelPropagation {
+    problem: BoxQuadratic,
+    /// The free nodes in order.
+    free: Vec<usize>,
+    /// Every node's label; not a number where free.
+    values: Vec<f64>,
+    /// The edges between labelled nodes and the labels' own part of the objective.
+    constant: f64,
+}
+
+impl LabelPropagation {
+    /// From weights, both triangles added up and halved, and (node, value) pairs. The diagonal is ignored.
+    ///
+    /// # Errors
+    /// A matrix that is not square, a negative weight, a wrong label, a component without one.
+    pub fn new(weights: &CsMatI<f64, u32>, labels: &[(usize, f64)]) -> Result<Self, GraphError> {
+        let n = weights.rows();
+        if weights.cols() != n {
+            return Err(GraphError::Shape(n, weights.cols()));
+        }
+        let mut values = vec![f64::NAN; n];
+        for &(node, value) in labels {
+            match values.get_mut(node) {
+                Some(slot) if slot.is_nan() && value.is_finite() => *slot = value,
+                _ => return Err(GraphError::Label(node, value)),
+            }
+        }
+        let free: Vec<usize> = (0..n).filter(|&i| values[i].is_nan()).collect();
+        let mut position = vec![usize::MAX; n];
+        free.iter().enumerate().for_each(|(k, &i)| position[i] = k);
+        let mut triplets =
+            TriMatI::<f64, u32>::with_capacity((free.len(), free.len()), 2 * weights.nnz() + free.len());
+        let (mut diagonal, mut linear, mut constant) = (vec![0.0; free.len()], vec![0.0; free.len()], 0.0);
+        let mut neighbours: Vec<Vec<u32>> = vec![Vec::new(); n];
+        for (&weight, (i, j)) in weights.iter() {
+            let (i, j) = (i as usize, j as usize);
+            if !(weight >= 0.0 && weight.is_finite()) {
+                return Err(GraphError::Weight(i, j, weight));
+            }
+            if i == j || weight == 0.0 {
+                continue;
+            }
+            let half = 0.5 * weight;
+            neighbours[i].push(j as u32);
+            neighbours[j].push(i as u32);
+            for (a, b) in [(i, j), (j, i)] {
+                match (position[a], values[b]) {
+                    (usize::MAX, _) => {}
+                    (k, value) if value.is_nan() => {
+                        diagonal[k] += half;
+                        triplets.add_triplet(k, position[b], -half);
+                    }
+                    (k, value) => {
+                        diagonal[k] += half;
+                        linear[k] += half * value;
+                        constant += 0.5 * half * value * value;
+                    }
+                }
+            }
+            if position[i] == usize::MAX && position[j] == usize::MAX {
+                constant += 0.5 * half * (values[i] - values[j]) * (values[i] - values[j]);
+            }
+        }
+        diagonal.iter().enumerate().for_each(|(k, &d)| triplets.add_triplet(k, k, d));
+        // every free node must reach a label
+        let mut reached: Vec<bool> = values.iter().map(|v| !v.is_nan()).collect();
+        let mut waiting: Vec<usize> = (0..n).filter(|&i| reached[i]).collect();
+        while let Some(i) = waiting.pop() {
+            for &j in &neighbours[i] {
+                if !std::mem::replace(&mut reached[j as usize], true) {
+                    waiting.push(j as usize);
+                }
+            }
+        }
+        if let Some(node) = reached.iter().position(|reached| !reached) {
+            return Err(GraphError::Unlabelled(node));
+        }
+        Ok(Self { problem: BoxQuadratic::new(triplets.to_csr(), linear), free, values, constant })
+    }
+
+    /// The free nodes' quadratic.
+    pub fn quadratic(&self) -> &BoxQuadratic {
+        &self.problem
+    }
+
+    /// Solves from zero; returns every node's value, and a summary whose objective is the sum over edges.
+    ///
+    /// # Errors
+    /// Those of [`BlockCoordinateDescent::solve_quadratic`].
+    pub fn solve(
+        &self,
+        solver: &BlockCoordinateDescent,
+        monitor: &mut Monitor,
+    ) -> Result<(Vec<f64>, Summary), Error> {
+        let solution = solver.solve_quadratic(&self.problem, None, monitor)?;
+        let mut values = self.values.clone();
+        self.free.iter().zip(&solution.x).for_each(|(&i, &x)| values[i] = x);
+        let mut summary = solution.summary;
+        summary.objective += self.constant;
+        summary.history.records.iter_mut().for_each(|record| record.objective += self.constant);
+        Ok((values, summary))
+    }
+}
