@@ -73,7 +73,7 @@ fn reproduce_fills_a_folder_and_its_commands_repeat_the_figures() {
     let folder = Folder::new();
     let out = folder.path("deep/report");
     let object = run(&format!("reproduce coordinate --out {out} --json")).succeeds().json();
-    let fits = object["fits"].as_array().unwrap();
+    let fits = object["runs"].as_array().unwrap();
     let names: Vec<String> =
         fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names.iter().filter(|name| name.ends_with(".csv")).count(), fits.len());

@@ -1,52 +1,19 @@
-//! `gradus reproduce`: the main jobs on bundled data, with plots, traces and one report.
+//! Losses with separable penalties on the bundled data sets.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::Context;
-use clap::Args;
 use gradus::control::{Limits, Status};
 use gradus::coordinate::{CoordinateDescent, Fit};
 use gradus::problem::LinearModel;
 use gradus::problem::loss::{self, Loss};
 use gradus::problem::penalty::ElasticNet;
 use gradus::read::libsvm;
-use gradus::report::html::{Page, Section};
-use serde_json::{Value, json};
+use gradus::report::html::Section;
+use serde_json::json;
 
+use super::{Chapter, Context};
 use crate::dataset::{self, Preparation};
-use crate::options::start_threads;
-use crate::output::{self, Failure, Finish, convergence_plot, write_file};
-use crate::watch;
-
-/// Solve the bundled problems; write plots, traces and one HTML report.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  gradus reproduce
-  gradus reproduce coordinate --out report --full")]
-pub struct Arguments {
-    /// Methods to run, all by default: coordinate.
-    #[arg(value_name = "NAME", value_parser = ["coordinate"])]
-    pub names: Vec<String>,
-    /// Folder for the results; made if it is not there.
-    #[arg(long, default_value = "reproduce", value_name = "DIR")]
-    pub out: PathBuf,
-    /// More penalties per data set.
-    #[arg(long)]
-    pub full: bool,
-    /// Threads to use; all cores by default.
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
-    /// Print one JSON object instead of text.
-    #[arg(long)]
-    pub json: bool,
-    /// Print the path of the report alone.
-    #[arg(long)]
-    pub quiet: bool,
-}
+use crate::output::{Failure, convergence_plot};
 
 /// One data set, one loss, several penalties.
 struct Experiment {
@@ -83,7 +50,7 @@ fn experiments() -> Vec<Experiment> {
             name: "lasso-diabetes",
             title: "Lasso: disease progression from ten measurements",
             file: "sk-diabetes-regression",
-            bytes: include_bytes!("../../../data/sk-diabetes-regression"),
+            bytes: include_bytes!("../../../../data/sk-diabetes-regression"),
             loss: squared,
             ratios: SPARSE,
             l2: 0.0,
@@ -95,7 +62,7 @@ fn experiments() -> Vec<Experiment> {
             name: "sparse-logistic-census",
             title: "Sparse logistic regression: census income",
             file: "a1a",
-            bytes: include_bytes!("../../../data/a1a"),
+            bytes: include_bytes!("../../../../data/a1a"),
             loss: logistic,
             ratios: SPARSE,
             l2: 0.0,
@@ -106,7 +73,7 @@ fn experiments() -> Vec<Experiment> {
             name: "sparse-logistic-sonar",
             title: "Sparse logistic regression: rock or metal",
             file: "sonar_scale",
-            bytes: include_bytes!("../../../data/sonar_scale"),
+            bytes: include_bytes!("../../../../data/sonar_scale"),
             loss: logistic,
             ratios: SPARSE,
             l2: 0.0,
@@ -118,7 +85,7 @@ fn experiments() -> Vec<Experiment> {
             name: "ridge-logistic-ionosphere",
             title: "Ridge logistic regression: radar returns",
             file: "ionosphere_scale",
-            bytes: include_bytes!("../../../data/ionosphere_scale"),
+            bytes: include_bytes!("../../../../data/ionosphere_scale"),
             loss: logistic,
             ratios: &[],
             l2: 1e-3,
@@ -129,7 +96,7 @@ fn experiments() -> Vec<Experiment> {
             name: "machine-heart",
             title: "Sparse support vector machine: heart disease",
             file: "heart_scale",
-            bytes: include_bytes!("../../../data/heart_scale"),
+            bytes: include_bytes!("../../../../data/heart_scale"),
             loss: squared_hinge,
             ratios: SPARSE,
             l2: 0.0,
@@ -140,7 +107,7 @@ fn experiments() -> Vec<Experiment> {
             name: "sparse-logistic-tumours",
             title: "A badly scaled column: breast tumours",
             file: "breast-cancer",
-            bytes: include_bytes!("../../../data/breast-cancer"),
+            bytes: include_bytes!("../../../../data/breast-cancer"),
             loss: logistic,
             ratios: SPARSE,
             l2: 0.0,
@@ -153,63 +120,21 @@ fn experiments() -> Vec<Experiment> {
 
 const TOLERANCE: f64 = 1e-10;
 
-pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
-    start_threads(arguments.threads)?;
-    fs::create_dir_all(&arguments.out).with_context(|| format!("{}", arguments.out.display()))?;
-    let started = Instant::now();
-    let mut worst = Status::Solved;
-    let (mut sections, mut fits) = (Vec::new(), Vec::new());
+pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
+    let mut chapter = Chapter::default();
     for experiment in experiments() {
-        let (section, status) = experiment.run(arguments, &mut fits)?;
-        sections.push(section);
-        if status != Status::Solved {
-            worst = status;
-        }
-        if status == Status::Interrupted {
+        experiment.run(context, &mut chapter)?;
+        if chapter.status == Status::Interrupted {
             break;
         }
     }
-    let page = Page {
-        title: "gradus: coordinate descent with certificates".into(),
-        introduction: introduction(worst),
-        sections,
-    };
-    let report = arguments.out.join("index.html");
-    write_file(&report, page.html().as_bytes())?;
-    let seconds = started.elapsed().as_secs_f64();
-    if arguments.json {
-        let own = json!({ "status": worst.name(), "seconds": seconds, "report": report, "fits": fits });
-        output::print(&output::plain_object("reproduce", 0.0, own).to_string())?;
-    } else if arguments.quiet {
-        output::print(&report.display().to_string())?;
-    } else {
-        output::print(&format!("report       {} ({seconds:.1} s)", report.display()))?;
-    }
-    Ok(Finish::of(worst))
-}
-
-/// What the page's reader may rely on.
-fn introduction(worst: Status) -> String {
-    let beside = "Traces (CSV) and pictures (SVG) lie beside this page.";
-    if worst == Status::Solved {
-        return format!(
-            "Every fit below was solved to a relative duality gap of {TOLERANCE:e}: the objective printed differs from the \
-             true minimum by at most that part of the objective at zero. {beside}"
-        );
-    }
-    format!(
-        "Not every fit below reached a relative duality gap of {TOLERANCE:e} ({worst}); the gap printed beside each \
-         objective still bounds its distance to the minimum, as a part of the objective at zero. {beside}"
-    )
+    Ok(chapter)
 }
 
 impl Experiment {
-    /// Solves for every penalty, writes traces and a plot, and appends a summary of each fit to `fits`.
-    fn run(&self, arguments: &Arguments, fits: &mut Vec<Value>) -> Result<(Section, Status), Failure> {
-        let (out, spoken) = (&arguments.out, !arguments.json && !arguments.quiet);
-        if spoken {
-            output::print(self.title)?;
-        }
+    /// Solves for every penalty, writes traces and a plot, and appends its section and summaries to the chapter.
+    fn run(&self, context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
+        context.say(self.title)?;
         let data = libsvm::parse(self.bytes, self.file, &libsvm::Options::default())?;
         let loss = (self.loss)();
         let (mut target, _) = dataset::targets(self.file, &*loss, &data.labels)?;
@@ -227,7 +152,7 @@ impl Experiment {
         let solver = CoordinateDescent { limits, ..Default::default() };
         let ratios = if self.ratios.is_empty() {
             &[0.0]
-        } else if arguments.full {
+        } else if context.full {
             SPARSE_FULL
         } else {
             self.ratios
@@ -240,44 +165,40 @@ impl Experiment {
                 .into(),
             ..Section::default()
         };
-        let (mut runs, mut status) = (Vec::new(), Status::Solved);
+        let mut runs = Vec::new();
         for &ratio in ratios {
             model.penalty = Arc::new(ElasticNet { l1: ratio * l1_max, l2: self.l2, weights: None });
-            let mut monitor = gradus::control::Monitor::none().with_interrupt(watch::interrupt_flag());
-            let fit = solver.solve_with(&model, None, &mut monitor)?;
+            let fit = solver.solve_with(&model, None, &mut context.monitor())?;
             let name = if ratio > 0.0 { format!("l1 = {ratio} l1_max") } else { format!("l2 = {}", self.l2) };
             section.rows.push(row(&name, &fit, columns));
             section.commands.push(self.command(ratio));
-            if spoken {
-                output::print(&format!(
-                    "  {name:18} objective {:.12e}  gap {:.1e}  {} of {columns} non-zero  {:.1} ms",
-                    fit.objective,
-                    fit.certificate.relative,
-                    fit.nonzeros(),
-                    1e3 * fit.seconds
-                ))?;
-            }
-            fits.push(json!({
+            context.say(&format!(
+                "  {name:18} objective {:.12e}  gap {:.1e}  {} of {columns} non-zero  {:.1} ms",
+                fit.objective,
+                fit.certificate.relative,
+                fit.nonzeros(),
+                1e3 * fit.seconds
+            ))?;
+            chapter.runs.push(json!({
                 "experiment": self.name, "penalty": name, "status": fit.status.name(), "objective": fit.objective,
                 "certificate": fit.certificate, "nonzeros": fit.nonzeros(), "seconds": fit.seconds,
             }));
             let mut trace = Vec::new();
             fit.history.write_csv(&mut trace)?;
             let suffix = if ratio > 0.0 { format!("-{ratio}") } else { String::new() };
-            write_file(&out.join(format!("{}{suffix}.csv", self.name)), &trace)?;
-            if fit.status != Status::Solved {
-                status = fit.status;
-            }
+            context.write(&format!("{}{suffix}.csv", self.name), &trace)?;
+            let stop = chapter.note(fit.status);
             runs.push((name, fit.summary.history));
-            if status == Status::Interrupted {
+            if stop {
                 break;
             }
         }
         let plot = convergence_plot("", runs);
-        plot.write(&out.join(format!("{}.svg", self.name)))?;
+        plot.write(&context.out.join(format!("{}.svg", self.name)))?;
         let caption = format!("Relative duality gap on {} ({rows} rows, {columns} features)", self.file);
         section.figures.push((plot.svg()?, caption));
-        Ok((section, status))
+        chapter.sections.push(section);
+        Ok(())
     }
 
     /// The command that repeats one fit.
