@@ -6,7 +6,8 @@ use sprs::CsMatI;
 
 use super::block::ColumnBlock;
 use super::product::{
-    PARALLEL_ENTRIES, axpy, balanced_ranges, dot_serial, sparse_axpy, sparse_dot, split_by_ranges, sum_chunks,
+    PARALLEL_ENTRIES, axpy, balanced_ranges, dot_serial, multiply_outer, sparse_axpy, sparse_dot,
+    split_by_ranges, sum_chunks,
 };
 
 /// What is wrong with a matrix.
@@ -79,7 +80,8 @@ pub struct DesignMatrix {
 /// One stored column or row (before standardisation).
 #[derive(Debug, Clone, Copy)]
 pub enum VectorView<'a> {
-    /// Ascending indices and their values.
+    /// Ascending indices and their values. Only this crate makes these: the products rely on the order.
+    #[non_exhaustive]
     Sparse {
         /// Positions of the stored entries.
         indices: &'a [u32],
@@ -337,13 +339,19 @@ impl DesignMatrix {
     /// out <- A'v. Parallel over columns; O(nnz).
     pub fn multiply_transpose(&self, v: &[f64], out: &mut [f64]) {
         assert_eq!((v.len(), out.len()), (self.rows(), self.columns()), "A'v: wrong lengths");
-        let column = |j: usize| self.column(j).dot(v);
+        let fill = |part: &mut [f64], range: std::ops::Range<usize>| match &self.storage {
+            Storage::Sparse { columns, .. } => multiply_outer(columns.view(), range, v, part),
+            Storage::Dense { .. } => {
+                part.iter_mut().zip(range).for_each(|(value, j)| *value = self.column(j).dot(v))
+            }
+        };
         if self.stored() < PARALLEL_ENTRIES {
-            out.iter_mut().enumerate().for_each(|(j, value)| *value = column(j));
+            fill(out, 0..out.len());
         } else {
-            split_by_ranges(out, &self.column_ranges).into_par_iter().zip(&self.column_ranges).for_each(
-                |(part, range)| part.iter_mut().zip(range.clone()).for_each(|(value, j)| *value = column(j)),
-            );
+            split_by_ranges(out, &self.column_ranges)
+                .into_par_iter()
+                .zip(&self.column_ranges)
+                .for_each(|(part, range)| fill(part, range.clone()));
         }
         if let Some(s) = &self.standardization {
             let total = sum_chunks(v.len(), 1, |range| v[range].iter().sum());
@@ -392,15 +400,13 @@ impl DesignMatrix {
     fn multiply_stored(&self, x: &[f64], out: &mut [f64]) {
         match &self.storage {
             Storage::Sparse { rows, .. } => {
-                let row = |i: usize| compressed(rows, i).dot(x);
                 if self.stored() < PARALLEL_ENTRIES {
-                    out.iter_mut().enumerate().for_each(|(i, value)| *value = row(i));
+                    multiply_outer(rows.view(), 0..out.len(), x, out);
                 } else {
-                    split_by_ranges(out, &self.row_ranges).into_par_iter().zip(&self.row_ranges).for_each(
-                        |(part, range)| {
-                            part.iter_mut().zip(range.clone()).for_each(|(value, i)| *value = row(i))
-                        },
-                    );
+                    split_by_ranges(out, &self.row_ranges)
+                        .into_par_iter()
+                        .zip(&self.row_ranges)
+                        .for_each(|(part, range)| multiply_outer(rows.view(), range.clone(), x, part));
                 }
             }
             Storage::Dense { values, rows, .. } => {

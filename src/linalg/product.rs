@@ -81,11 +81,10 @@ pub fn axpy(alpha: f64, x: &[f64], y: &mut [f64]) {
 
 /// Sum of `values[k] * dense[indices[k]]`: a compressed row or column times a dense vector.
 ///
-/// Every index must be below `dense.len()`; this is checked once per call, outside the loop.
-#[inline]
-pub fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
+/// The indices ascend, as in every row of an sprs matrix; the last one is checked, once per call.
+#[inline(always)]
+pub(crate) fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
     assert_eq!(indices.len(), values.len());
-    // indices of a compressed row or column ascend, so the last one is the largest
     assert!(indices.last().is_none_or(|&last| (last as usize) < dense.len()));
     debug_assert!(indices.iter().all(|&i| (i as usize) < dense.len()));
     let (index_quads, value_quads) = (indices.chunks_exact(4), values.chunks_exact(4));
@@ -93,7 +92,7 @@ pub fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
     let mut lanes = [0.0f64; 4];
     for (i, v) in index_quads.zip(value_quads) {
         for k in 0..4 {
-            // SAFETY: callers pass rows or columns of an sprs matrix, whose indices ascend; the last was checked.
+            // SAFETY: the indices are those of a row or column of an sprs matrix, which ascend; the last was checked.
             lanes[k] += v[k] * unsafe { *dense.get_unchecked(i[k] as usize) };
         }
     }
@@ -104,26 +103,44 @@ pub fn sparse_dot(indices: &[u32], values: &[f64], dense: &[f64]) -> f64 {
     ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + tail
 }
 
-/// `dense[indices[k]] += alpha * values[k]`.
+/// out <- the outer vectors `range` of a compressed matrix (rows of CSR, columns of CSC) times `dense`, each as
+/// [`sparse_dot`] does it. Bound by memory where `dense` stays in the nearest cache; vector gathers and prefetching
+/// were tried and gain nothing there.
+pub(crate) fn multiply_outer(
+    matrix: CsMatViewI<f64, u32>,
+    range: std::ops::Range<usize>,
+    dense: &[f64],
+    out: &mut [f64],
+) {
+    let offsets = matrix.indptr();
+    let offsets = &offsets.raw_storage()[range.start..=range.end];
+    let (indices, values) = (matrix.indices(), matrix.data());
+    for (out, ends) in out.iter_mut().zip(offsets.windows(2)) {
+        let entries = ends[0] as usize..ends[1] as usize;
+        *out = sparse_dot(&indices[entries.clone()], &values[entries], dense);
+    }
+}
+
+/// `dense[indices[k]] += alpha * values[k]`; the indices ascend.
 #[inline]
-pub fn sparse_axpy(alpha: f64, indices: &[u32], values: &[f64], dense: &mut [f64]) {
+pub(crate) fn sparse_axpy(alpha: f64, indices: &[u32], values: &[f64], dense: &mut [f64]) {
     assert!(indices.last().is_none_or(|&last| (last as usize) < dense.len()));
     debug_assert!(indices.iter().all(|&i| (i as usize) < dense.len()));
     for (&i, &v) in indices.iter().zip(values) {
-        // SAFETY: as in `sparse_dot`: indices ascend and the last was checked.
+        // SAFETY: as in `gathered_dot`: indices ascend and the last was checked.
         unsafe { *dense.get_unchecked_mut(i as usize) += alpha * v };
     }
 }
 
-/// y <- A x for A in CSR. Parallel over the rows, each summed in storage order.
+/// y <- A x for A in CSR. Parallel over the rows.
 pub fn multiply(a: CsMatViewI<f64, u32>, x: &[f64], y: &mut [f64]) {
-    let row = |i: usize| -> f64 {
-        a.outer_view(i).map_or(0.0, |row| row.iter().map(|(j, &value)| value * x[j]).sum())
-    };
+    assert_eq!((x.len(), y.len()), (a.cols(), a.rows()), "A x: wrong lengths");
     if a.nnz() < PARALLEL_ENTRIES {
-        y.iter_mut().enumerate().for_each(|(i, y)| *y = row(i));
+        multiply_outer(a, 0..a.rows(), x, y);
     } else {
-        y.par_iter_mut().with_min_len(256).enumerate().for_each(|(i, y)| *y = row(i));
+        const ROWS: usize = 1024;
+        let parts = y.par_chunks_mut(ROWS).enumerate();
+        parts.for_each(|(k, part)| multiply_outer(a, k * ROWS..k * ROWS + part.len(), x, part));
     }
 }
 

@@ -76,6 +76,23 @@ impl SifProblem {
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
+
+    /// The partially separable structure of the objective: row i holds the variables of its group i, in the order of
+    /// the file. f is the sum of the groups, plus x'Hx / 2 where the file has a QUADRATIC section. The constraints are
+    /// groups too: theirs is the Jacobian's pattern.
+    pub fn objective_groups_pattern(&self) -> &Pattern {
+        self.evaluator.objective_groups_pattern()
+    }
+
+    /// The value of each group of the objective, into `values`, one entry a row of the pattern.
+    pub fn objective_groups(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
+        self.evaluator.objective_groups(x, values, workspace);
+    }
+
+    /// The gradient of each group of the objective, into `values` in the order of the pattern.
+    pub fn objective_group_gradients(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
+        self.evaluator.objective_group_gradients(x, values, workspace);
+    }
 }
 
 impl NonlinearProgram for SifProblem {

@@ -81,6 +81,7 @@ pub(crate) struct Evaluator {
     objective: Rows,
     constraints: Rows,
     quadratic: Vec<(u32, u32, f64)>,
+    objective_groups: Pattern,
     jacobian: Pattern,
     hessian: OnceLock<Option<Hessian>>,
 }
@@ -207,19 +208,15 @@ impl Evaluator {
         };
         let objective = Rows::new(&build, &indices(objective), &elements)?;
         let constraints = Rows::new(&build, &indices(constraints), &elements)?;
-        let shape = (constraints.count, decoded.variables);
-        let values = vec![(); constraints.columns.len()];
-        let (offsets, columns) = (constraints.offsets.clone(), constraints.columns.clone());
-        let jacobian = Pattern::try_new(shape, offsets, columns, values).map_err(|(.., error)| {
-            let message = format!("the pattern of the Jacobian is broken: {error}");
-            FunctionError { line: 0, column: 0, message }
-        })?;
+        let objective_groups = objective.pattern(decoded.variables)?;
+        let jacobian = constraints.pattern(decoded.variables)?;
         Ok(Self {
             variables: decoded.variables,
             elements,
             objective,
             constraints,
             quadratic: decoded.quadratic.clone(),
+            objective_groups,
             jacobian,
             hessian: OnceLock::new(),
         })
@@ -239,6 +236,10 @@ impl Evaluator {
 
     pub fn jacobian_pattern(&self) -> &Pattern {
         &self.jacobian
+    }
+
+    pub fn objective_groups_pattern(&self) -> &Pattern {
+        &self.objective_groups
     }
 
     pub fn hessian_pattern(&self) -> Option<&Pattern> {
@@ -311,13 +312,6 @@ impl Evaluator {
         groups + quadratic + 0.0
     }
 
-    fn constraint_values(&self, values: &mut [f64], workspace: &SifWorkspace) {
-        let from = workspace.rows[1].value.iter().zip(&self.constraints.inverse_scale);
-        for (value, (g, scale)) in values.iter_mut().zip(from) {
-            *value = g * scale;
-        }
-    }
-
     pub fn objective(&self, x: &[f64], workspace: &mut SifWorkspace) -> f64 {
         self.evaluate_values(x, Part::Objective, workspace);
         self.objective_value(x, workspace)
@@ -325,7 +319,17 @@ impl Evaluator {
 
     pub fn constraints(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
         self.evaluate_values(x, Part::Constraints, workspace);
-        self.constraint_values(values, workspace);
+        self.constraints.values(&workspace.rows[1], values);
+    }
+
+    pub fn objective_groups(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
+        self.evaluate_values(x, Part::Objective, workspace);
+        self.objective.values(&workspace.rows[0], values);
+    }
+
+    pub fn objective_group_gradients(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
+        self.evaluate_first(x, Part::Objective, workspace);
+        self.objective.gradients(&workspace.rows[0], values);
     }
 
     pub fn objective_and_constraints(
@@ -335,7 +339,7 @@ impl Evaluator {
         workspace: &mut SifWorkspace,
     ) -> f64 {
         self.evaluate_values(x, Part::Both, workspace);
-        self.constraint_values(values, workspace);
+        self.constraints.values(&workspace.rows[1], values);
         self.objective_value(x, workspace)
     }
 
@@ -395,17 +399,6 @@ impl Evaluator {
         }
     }
 
-    fn jacobian_values(&self, values: &mut [f64], workspace: &SifWorkspace) {
-        let state = &workspace.rows[1];
-        for row in 0..self.constraints.count {
-            let slope = self.constraints.slope(state, row);
-            let range = self.constraints.offsets[row]..self.constraints.offsets[row + 1];
-            for (value, q) in values[range.clone()].iter_mut().zip(&state.q[range]) {
-                *value = slope * q;
-            }
-        }
-    }
-
     pub fn gradient(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
         self.evaluate_first(x, Part::Objective, workspace);
         self.gradient_values(x, values, workspace);
@@ -413,7 +406,7 @@ impl Evaluator {
 
     pub fn jacobian(&self, x: &[f64], values: &mut [f64], workspace: &mut SifWorkspace) {
         self.evaluate_first(x, Part::Constraints, workspace);
-        self.jacobian_values(values, workspace);
+        self.constraints.gradients(&workspace.rows[1], values);
     }
 
     pub fn gradient_and_jacobian(
@@ -425,7 +418,7 @@ impl Evaluator {
     ) {
         self.evaluate_first(x, Part::Both, workspace);
         self.gradient_values(x, gradient, workspace);
-        self.jacobian_values(jacobian, workspace);
+        self.constraints.gradients(&workspace.rows[1], jacobian);
     }
 
     pub fn jacobian_product(

@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Sizes, User, Wanted, shared_parameters};
 use super::{Build, Elements};
+use crate::problem::nonlinear::Pattern;
 use crate::read::sif::function::{FunctionError, Lanes, Outputs, compile};
 
 /// The objective groups, or the constraint groups, in order.
@@ -129,6 +130,16 @@ impl Rows {
         Ok(())
     }
 
+    /// The pattern of the rows q, the derivatives of the groups.
+    pub fn pattern(&self, variables: usize) -> Result<Pattern, FunctionError> {
+        let (offsets, columns) = (self.offsets.clone(), self.columns.clone());
+        let values = vec![(); columns.len()];
+        Pattern::try_new((self.count, variables), offsets, columns, values).map_err(|(.., error)| {
+            let message = format!("the pattern of the groups' derivatives is broken: {error}");
+            FunctionError { line: 0, column: 0, message }
+        })
+    }
+
     pub fn state(&self) -> RowState {
         RowState {
             t: vec![0.0; self.count],
@@ -203,6 +214,24 @@ impl Rows {
     pub fn row<'a>(&'a self, state: &'a RowState, row: usize) -> (&'a [u32], &'a [f64]) {
         let range = self.offsets[row]..self.offsets[row + 1];
         (&self.columns[range.clone()], &state.q[range])
+    }
+
+    /// g(t)/s of each row.
+    pub fn values(&self, state: &RowState, values: &mut [f64]) {
+        for (value, (g, scale)) in values.iter_mut().zip(state.value.iter().zip(&self.inverse_scale)) {
+            *value = g * scale;
+        }
+    }
+
+    /// The gradient of each row in the order of the pattern.
+    pub fn gradients(&self, state: &RowState, values: &mut [f64]) {
+        for row in 0..self.count {
+            let slope = self.slope(state, row);
+            let range = self.offsets[row]..self.offsets[row + 1];
+            for (value, q) in values[range.clone()].iter_mut().zip(&state.q[range]) {
+                *value = slope * q;
+            }
+        }
     }
 
     /// d(g(t)/s)/dt.
