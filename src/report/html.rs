@@ -19,6 +19,15 @@ pub struct Section {
     pub commands: Vec<String>,
 }
 
+/// Sections on one subject.
+#[derive(Debug, Clone, Default)]
+pub struct Chapter {
+    /// Heading, and entry of the page's contents.
+    pub title: String,
+    /// The sections in order.
+    pub sections: Vec<Section>,
+}
+
 /// The page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
@@ -26,26 +35,30 @@ pub struct Page {
     pub title: String,
     /// Shown below it.
     pub introduction: String,
-    /// The sections in order.
-    pub sections: Vec<Section>,
+    /// The chapters in order; with more than one the page has a list of them at the top.
+    pub chapters: Vec<Chapter>,
 }
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1c1c1c; --page: #fafafa; --card: #fff; --line: #d8d8d8; --soft: #666; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --page: #17181a; --card: #222427; --line: #3c3f44; --soft: #a5a5a5; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 66rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
+body { margin: 0 auto; max-width: 78rem; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; margin: 0 0 .5rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .4rem; }
+h1 { font-size: 1.7rem; margin: 0 0 .5rem; }
+h2 { font-size: 1.4rem; margin: 3rem 0 0; border-bottom: 2px solid var(--line); padding-bottom: .2rem; }
+h3 { font-size: 1.1rem; margin: 1.8rem 0 .4rem; }
+nav { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin: 1rem 0; } a { color: inherit; }
+.shown { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: flex-start; }
 p { margin: .3rem 0 .8rem; max-width: 46rem; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem; }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem; flex: 1 1 22rem; min-width: 0; margin: .3rem 0 .8rem; }
 figure { margin: 0; flex: 1 1 20rem; min-width: 0; max-width: 32rem; background: #fff; border: 1px solid var(--line);
   border-radius: 6px; padding: .4rem; }
 figure svg { width: 100%; height: auto; display: block; }
 figcaption { color: #555; font-size: .85rem; padding: .2rem .4rem; }
-.table { overflow-x: auto; margin: .9rem 0; }
+.table { overflow-x: auto; margin: .3rem 0 .8rem; max-width: 100%; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem; background: var(--card); }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem; text-align: right; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 pre { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem;
   font-size: .82rem; }
@@ -67,11 +80,21 @@ impl Page {
             escape(&self.title),
             escape(&self.introduction)
         );
-        for section in &self.sections {
-            section.append_to(&mut page);
+        // writing to a String cannot fail
+        if self.chapters.len() > 1 {
+            page.push_str("<nav>\n");
+            for (k, chapter) in self.chapters.iter().enumerate() {
+                let _ = writeln!(page, "<a href=\"#chapter-{k}\">{}</a>", escape(&chapter.title));
+            }
+            page.push_str("</nav>\n");
+        }
+        for (k, chapter) in self.chapters.iter().enumerate() {
+            let _ = writeln!(page, "<h2 id=\"chapter-{k}\">{}</h2>", escape(&chapter.title));
+            for section in &chapter.sections {
+                section.append_to(&mut page);
+            }
         }
         let version = env!("CARGO_PKG_VERSION");
-        // writing to a String cannot fail
         let _ = write!(page, "<footer>gradus {version}</footer>\n</body>\n</html>\n");
         page
     }
@@ -79,7 +102,8 @@ impl Page {
 
 impl Section {
     fn append_to(&self, page: &mut String) {
-        let _ = writeln!(page, "<section>\n<h2>{}</h2>\n<p>{}</p>", escape(&self.title), escape(&self.text));
+        let _ = writeln!(page, "<section>\n<h3>{}</h3>\n<p>{}</p>", escape(&self.title), escape(&self.text));
+        page.push_str("<div class=\"shown\">\n");
         if !self.figures.is_empty() {
             page.push_str("<div class=\"figures\">\n");
             for (svg, caption) in &self.figures {
@@ -100,6 +124,7 @@ impl Section {
             }
             page.push_str("</table></div>\n");
         }
+        page.push_str("</div>\n");
         if !self.commands.is_empty() {
             let _ = writeln!(page, "<pre>{}</pre>", escape(&self.commands.join("\n")));
         }
@@ -121,7 +146,10 @@ mod tests {
             commands: vec!["gradus fit x && true".into()],
             ..Section::default()
         };
-        let html = Page { title: "t".into(), introduction: "i".into(), sections: vec![section] }.html();
+        let chapter = Chapter { title: "<first>".into(), sections: vec![section] };
+        let chapters = vec![chapter.clone(), chapter];
+        let html = Page { title: "t".into(), introduction: "i".into(), chapters }.html();
+        assert!(html.contains("href=\"#chapter-1\">&lt;first&gt;</a>"));
         assert!(html.contains("a &lt; b &amp; &quot;c&quot;") && html.contains("&lt;script&gt;"));
         assert!(!html.contains("<script") && !html.contains("http"));
     }

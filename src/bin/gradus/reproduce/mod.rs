@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use gradus::control::{Monitor, Status};
-use gradus::report::html::{Page, Section};
+use gradus::report::html::{self, Page, Section};
 use serde_json::{Value, json};
 
 use crate::options::start_threads;
@@ -23,8 +23,9 @@ use crate::watch;
 /// A method's part of the report.
 type Experiments = fn(&Context) -> Result<Chapter, Failure>;
 
-/// The methods in the order of the report.
-const CHAPTERS: &[(&str, Experiments)] = &[("coordinate", coordinate::chapter)];
+/// The methods in the order of the report: name, heading, experiments.
+const CHAPTERS: &[(&str, &str, Experiments)] =
+    &[("coordinate", "Losses with separable penalties", coordinate::chapter)];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
 #[derive(Args)]
@@ -54,7 +55,7 @@ pub struct Arguments {
 }
 
 fn names() -> PossibleValuesParser {
-    CHAPTERS.iter().map(|(name, _)| *name).collect::<Vec<_>>().into()
+    CHAPTERS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().into()
 }
 
 /// Where and how a chapter runs.
@@ -115,14 +116,14 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let started = Instant::now();
     let context =
         Context { out: &arguments.out, full: arguments.full, spoken: !arguments.json && !arguments.quiet };
-    let (mut sections, mut runs) = (Vec::new(), Vec::new());
+    let (mut chapters, mut runs) = (Vec::new(), Vec::new());
     let mut worst = Status::Solved;
-    for (name, experiments) in CHAPTERS {
+    for (name, title, experiments) in CHAPTERS {
         if !arguments.names.is_empty() && !arguments.names.iter().any(|asked| asked == name) {
             continue;
         }
         let chapter = experiments(&context)?;
-        sections.extend(chapter.sections);
+        chapters.push(html::Chapter { title: (*title).into(), sections: chapter.sections });
         runs.extend(chapter.runs);
         if chapter.status != Status::Solved {
             worst = chapter.status;
@@ -134,7 +135,7 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let page = Page {
         title: "gradus: solvers with certificates".into(),
         introduction: introduction(worst),
-        sections,
+        chapters,
     };
     let report = arguments.out.join("index.html");
     write_file(&report, page.html().as_bytes())?;
