@@ -6,6 +6,7 @@
 //! | [`problem`] | statements of problems that several methods share |
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
+//! | [`constrained`] | nonlinear programs: Newton on an exact augmented Lagrangian |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
@@ -21,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod constrained;
 pub mod control;
 pub mod coordinate;
 pub mod linalg;
@@ -31,6 +33,7 @@ pub mod report;
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::constrained::SketchNewton;
     pub use crate::control::{Limits, Status};
     pub use crate::coordinate::CoordinateDescent;
     pub use crate::linalg::DesignMatrix;

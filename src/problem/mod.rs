@@ -1,10 +1,12 @@
 //! Statements of problems that several methods share.
 //!
+//! - [`closures`]: a nonlinear program put together from closures;
 //! - [`nonlinear`]: smooth objective and constraints with sparse derivatives;
 //! - [`linear_model`]: a data matrix with a [`loss`] and a [`penalty`];
 //! - [`multinomial`]: a data matrix with the softmax loss and a [`penalty`];
 //! - [`quadratic`]: a sparse quadratic on a box.
 
+pub mod closures;
 pub mod linear_model;
 pub mod loss;
 pub mod multinomial;

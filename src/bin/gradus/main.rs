@@ -6,6 +6,7 @@ mod dataset;
 mod fit;
 mod graph;
 mod model_file;
+mod nlp;
 mod options;
 mod output;
 mod plot;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Fit(fit::Arguments),
     Graph(graph::Arguments),
+    Nlp(nlp::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
+        Command::Nlp(arguments) => nlp::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),

@@ -33,11 +33,8 @@ Examples:
   gradus sif data/sif/ROSENCH.SIF --param N=1000 --evaluate
   gradus sif data/sif/HSX71.SIF --evaluate --json")]
 pub struct Arguments {
-    /// The problem, plain or .gz, .xz, .zst; - for standard input.
-    file: String,
-    /// Give a parameter another value; the summary lists those that the file offers.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, f64)>,
+    #[command(flatten)]
+    reading: Reading,
     /// Values and derivatives: f, g, c, J, and the Hessian of f + v'c.
     #[arg(long)]
     evaluate: bool,
@@ -47,6 +44,25 @@ pub struct Arguments {
     /// The multipliers v; by default the file's.
     #[arg(long, value_name = "FILE", requires = "evaluate")]
     multipliers: Option<String>,
+    /// Threads to use; all cores by default.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    /// No warnings on standard error.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Which file to read, and how.
+#[derive(Args, Clone, Debug)]
+pub struct Reading {
+    /// The problem, plain or .gz, .xz, .zst; - for standard input.
+    pub file: String,
+    /// Give a parameter another value; the summary of `gradus sif` lists those that the file offers.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, f64)>,
     /// Which arithmetic the numbers of the problem have.
     #[arg(long, value_enum, default_value = "exact")]
     mode: Arithmetic,
@@ -59,15 +75,23 @@ pub struct Arguments {
     /// Refuse a file that executes more cards than this, those in loops once per turn.
     #[arg(long, value_name = "N", default_value_t = Limits::default().executed_cards)]
     card_limit: u64,
-    /// Threads to use; all cores by default.
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Print one JSON object instead of text.
-    #[arg(long)]
-    json: bool,
-    /// No warnings on standard error.
-    #[arg(long)]
-    quiet: bool,
+}
+
+impl Reading {
+    /// What the reader is told.
+    pub fn options(&self) -> Options {
+        let mode = match self.mode {
+            Arithmetic::Exact => Mode::Exact,
+            Arithmetic::Cutest => Mode::Cutest,
+        };
+        Options {
+            parameters: self.parameters.clone(),
+            mode,
+            lenient: self.lenient,
+            limits: Limits { executed_cards: self.card_limit, memory: self.memory_limit << 20 },
+            ..Options::default()
+        }
+    }
 }
 
 /// NAME=VALUE.
@@ -84,25 +108,16 @@ fn parameter(text: &str) -> Result<(String, f64), String> {
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     start_threads(arguments.threads)?;
     let started = Instant::now();
-    let mode = match arguments.mode {
-        Arithmetic::Exact => Mode::Exact,
-        Arithmetic::Cutest => Mode::Cutest,
-    };
-    let options = Options {
-        parameters: arguments.parameters.clone(),
-        mode,
-        lenient: arguments.lenient,
-        limits: Limits { executed_cards: arguments.card_limit, memory: arguments.memory_limit << 20 },
-        ..Options::default()
-    };
+    let options = arguments.reading.options();
+    let file = &arguments.reading.file;
     if !arguments.evaluate {
         // the summary does not need the functions: a file that calls external ones has it all the same
-        let metadata = read::sif::describe_file(&arguments.file, &options)?;
+        let metadata = read::sif::describe_file(file, &options)?;
         let read_seconds = started.elapsed().as_secs_f64();
         warn(&metadata, arguments.quiet);
         return print(arguments, &metadata, read_seconds, Map::new());
     }
-    let problem = SifProblem::read(&arguments.file, &options)?;
+    let problem = SifProblem::read(file, &options)?;
     let metadata = problem.metadata();
     let x = vector(arguments.at.as_deref(), &metadata.x0, "point")?;
     let v = vector(arguments.multipliers.as_deref(), &metadata.v0, "vector of multipliers")?;
@@ -114,7 +129,8 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     print(arguments, metadata, read_seconds, values)
 }
 
-fn warn(metadata: &Metadata, quiet: bool) {
+/// What the reader has to say about the file, on standard error.
+pub fn warn(metadata: &Metadata, quiet: bool) {
     for warning in metadata.warnings.iter().filter(|_| !quiet) {
         match warning.line {
             Some(line) => eprintln!("warning: line {line}: {}", warning.text),
@@ -124,7 +140,7 @@ fn warn(metadata: &Metadata, quiet: bool) {
 }
 
 /// The numbers of a file, as many as `default` has; `default` where no file is given.
-fn vector(file: Option<&str>, default: &[f64], what: &str) -> Result<Vec<f64>, Failure> {
+pub fn vector(file: Option<&str>, default: &[f64], what: &str) -> Result<Vec<f64>, Failure> {
     let Some(file) = file else { return Ok(default.to_vec()) };
     let dense = read::dense(file)?;
     if dense.values.len() != default.len() {

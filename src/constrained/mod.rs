@@ -1,0 +1,34 @@
+//! Nonlinear programs: minimise f(x) subject to cl <= c(x) <= cu and xl <= x <= xu, stated as a
+//! [`NonlinearProgram`](crate::problem::NonlinearProgram).
+//!
+//! [`SketchNewton`] takes equations alone: Newton steps on the Lagrangian, solved exactly or only as well as needed, by
+//! factorisation, MINRES or randomised sketch-and-project, and globalised by a line search on an exact augmented Lagrangian.
+//!
+//! Every answer carries the optimality error E of its point and multipliers, recomputed from those alone ([`certify`]); the
+//! Lagrangian is f + y'c, multipliers of bounds are not negative.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `evaluator`, `scaling` | a problem's functions: checked, scaled, counted, values that aren't finite caught |
+//! | `termination`, `certificate` | the error E, and all that is known of an answer |
+//! | `kkt` | the matrix of a Newton step, its factors and its regularisation |
+//! | `sketch_newton` | the exact augmented Lagrangian method |
+//! | `solution`, `log`, `error` | what comes out: answer, iteration log, refusals |
+
+mod certificate;
+mod error;
+pub mod evaluator;
+pub mod kkt;
+pub mod log;
+mod scaling;
+pub mod sketch_newton;
+mod solution;
+mod termination;
+
+pub use certificate::{Answer, Certificate, SecondOrder, certify};
+pub use error::{Error, EvaluationError};
+pub use evaluator::{Bounds, Evaluator};
+pub use scaling::Scaling;
+pub use sketch_newton::SketchNewton;
+pub use solution::{Outcome, Seconds, Solution, Start};
+pub use termination::{KktError, Parts, Point};
