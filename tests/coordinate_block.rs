@@ -387,7 +387,7 @@ fn softmax_blocks_reach_the_optimum_under_its_certificate() {
         ] {
             let mut solver = steps(50_000, Partition::Variable, Rule::GaussSouthwellDiagonal, update, 5);
             (solver.check_every, solver.measure, solver.limits.tolerance) = (10, Measure::Gap, 1e-10);
-            let solution = solver.solve_multinomial(&model, &mut Monitor::none()).unwrap();
+            let solution = solver.solve_multinomial(&model, None, &mut Monitor::none()).unwrap();
             assert_eq!(solution.summary.status, Status::Solved, "{update:?} {l1} {l2}");
             objectives.push(solution.summary.objective);
         }
@@ -406,13 +406,15 @@ fn groups_are_zero_as_a_whole_and_single_groups_are_the_lasso() {
         steps(100_000, Partition::Variable, Rule::GaussSouthwellLipschitz, UpdateRule::Gradient, 0);
     (solver.check_every, solver.measure, solver.limits.tolerance) = (10, Measure::Gap, 1e-11);
     let singles = Group { l1: 0.1, groups: (0..p).map(|j| vec![j]).collect(), weights: None };
-    let fit = solver.solve_groups(&model, &singles).unwrap();
+    let fit = solver.solve_groups(&model, &singles, &mut Monitor::none()).unwrap();
     let lasso = CoordinateDescent::default().solve(&model).unwrap();
     assert!((fit.objective - lasso.objective).abs() <= 2e-6);
     let groups =
         Group { l1: 0.12, groups: (0..4).map(|g| (3 * g..3 * g + 3).collect()).collect(), weights: None };
     for update in [UpdateRule::Gradient, UpdateRule::Accumulated] {
-        let fit = BlockCoordinateDescent { update, ..solver.clone() }.solve_groups(&model, &groups).unwrap();
+        let fit = BlockCoordinateDescent { update, ..solver.clone() }
+            .solve_groups(&model, &groups, &mut Monitor::none())
+            .unwrap();
         assert_eq!(fit.status, Status::Solved);
         for g in 0..4 {
             let zeros = (3 * g..3 * g + 3).filter(|&j| fit.coefficients[j] == 0.0).count();

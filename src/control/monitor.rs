@@ -37,6 +37,11 @@ impl<'a> Monitor<'a> {
         self
     }
 
+    /// The interrupt flag, if there is one: for runs beside this one, on other threads.
+    pub fn interrupt_flag(&self) -> Option<Arc<AtomicBool>> {
+        self.interrupt.clone()
+    }
+
     /// Whether the interrupt flag is set.
     pub fn interrupted(&self) -> bool {
         self.interrupt.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))

@@ -29,15 +29,21 @@
 pub mod block;
 mod certificate;
 pub mod graph;
+mod group;
+mod multinomial;
 mod newton;
+pub mod path;
 mod quadratic;
 mod state;
+mod support_vector;
 mod working_set;
 
 use std::fmt;
 use std::ops::Deref;
 
 pub use certificate::{Measure, certify};
+pub use multinomial::{MultinomialFit, MultinomialStart};
+pub use support_vector::SupportVectorMachine;
 
 use crate::control::{Certificate, Limits, Monitor, Run, Status, Summary};
 use crate::linalg::DesignMatrix;
@@ -140,7 +146,18 @@ impl Fit {
     }
 }
 
+/// The trace's own columns.
+const COLUMNS: [&str; 3] = ["nonzeros", "working_set", "models"];
+
 impl CoordinateDescent {
+    fn check(&self) -> Result<(), Error> {
+        self.limits.check().map_err(Error::Option)?;
+        if self.working_set == 0 {
+            return Err(Error::Option("working_set is 0; it must be at least 1".into()));
+        }
+        Ok(())
+    }
+
     /// Fits the model from zero.
     ///
     /// # Errors
@@ -159,14 +176,10 @@ impl CoordinateDescent {
         start: Option<Start>,
         monitor: &mut Monitor,
     ) -> Result<Fit, Error> {
-        self.limits.check().map_err(Error::Option)?;
-        if self.working_set == 0 {
-            return Err(Error::Option("working_set is 0; it must be at least 1".into()));
-        }
+        self.check()?;
         model.check()?;
         certificate::check(model, self.measure)?;
-        let columns = ["nonzeros", "working_set", "models"];
-        let mut run = Run::start(&self.limits, monitor, &columns);
+        let mut run = Run::start(&self.limits, monitor, &COLUMNS);
         let mut state = State::new(model, self.measure, start)?;
         let status = if model.penalty.is_smooth() {
             newton::solve(&mut state, &mut run)

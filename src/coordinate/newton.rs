@@ -8,9 +8,10 @@
 //! - conjugate gradients with Jacobi's preconditioner, to an accuracy that tightens with the gradient.
 
 use std::cell::RefCell;
+use std::ops::ControlFlow;
 
 use super::state::{Progress, State};
-use crate::control::{Run, Status};
+use crate::control::{Certificate, Run, Status};
 use crate::linalg::factor::DenseCholesky;
 use crate::linalg::krylov::{FromFn, Jacobi, Stopping, Workspace, conjugate_gradient};
 use crate::linalg::line_search::Armijo;
@@ -19,13 +20,13 @@ use crate::linalg::{ColumnBlock, DesignMatrix, NormalWorkspace};
 use crate::problem::LinearModel;
 
 /// Products with the Hessian that conjugate gradients are expected to take per Newton step.
-const EXPECTED_PRODUCTS: f64 = 50.0;
+pub(super) const EXPECTED_PRODUCTS: f64 = 50.0;
 /// No dense matrix of the Newton system is larger than this squared.
 const LARGEST_DENSE: usize = 4000;
 
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut State, run: &mut Run) -> Status {
-    let mut progress = Progress::new(state);
+    let mut progress = Progress::new(state.objective);
     let mut system: Option<System> = None;
     let mut weights = vec![0.0; state.z.len()];
     loop {
@@ -34,15 +35,16 @@ pub(super) fn solve(state: &mut State, run: &mut Run) -> Status {
         if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
             return status;
         }
-        if progress.has_stalled(state) {
+        if progress.has_stalled(state.objective, state.certificate.relative) {
             return Status::Stalled;
         }
         let ridge = ridge(state);
         let system = system.get_or_insert_with(|| System::cheapest(state, &ridge));
         state.model.loss_curvatures(&state.z, &state.s, &mut weights);
         let gradient = full_gradient(state);
-        let accuracy = accuracy(state, run.limits().tolerance);
-        let d = system.direction(state.model, &weights, &ridge, &gradient, accuracy);
+        let quadratic = state.model.loss.name() == "squared";
+        let accuracy = accuracy(state.certificate, quadratic, run.limits().tolerance);
+        let d = system.direction(state.model, &weights, &ridge, &gradient, accuracy, run);
         state.count("newton_models", 1);
         if !step(state, &gradient, &d) {
             return Status::Stalled;
@@ -76,12 +78,11 @@ fn full_gradient(state: &State) -> Vec<f64> {
 
 /// Relative accuracy of an iterative Newton system: loose at first, tightening as the square root of the certificate
 /// does, never tighter than the rest of the way to the tolerance. A quadratic needs only the latter.
-fn accuracy(state: &State, tolerance: f64) -> f64 {
-    let certificate = state.certificate.relative;
+pub(super) fn accuracy(certificate: Certificate, quadratic: bool, tolerance: f64) -> f64 {
     // the gap falls as the square of the gradient
-    let power = if state.certificate.kind == "duality_gap" { 0.5 } else { 1.0 };
-    let rest = 0.2 * (tolerance / certificate).powf(power);
-    let loose = if state.model.loss.name() == "squared" { 0.0 } else { certificate.powf(0.5 * power) };
+    let power = if certificate.kind == "duality_gap" { 0.5 } else { 1.0 };
+    let rest = 0.2 * (tolerance / certificate.relative).powf(power);
+    let loose = if quadratic { 0.0 } else { certificate.relative.powf(0.5 * power) };
     rest.max(loose).clamp(1e-13, 0.2)
 }
 
@@ -132,6 +133,7 @@ impl System {
         ridge: &[f64],
         gradient: &[f64],
         accuracy: f64,
+        run: &Run,
     ) -> Vec<f64> {
         let mut d: Vec<f64> = gradient.iter().map(|g| -g).collect();
         match self {
@@ -159,7 +161,7 @@ impl System {
                 }
                 d
             }
-            System::Iterative { workspace } => iterative(model, weights, ridge, &d, accuracy, workspace),
+            System::Iterative { workspace } => iterative(model, weights, ridge, &d, accuracy, workspace, run),
         }
     }
 }
@@ -209,6 +211,7 @@ fn iterative(
     rhs: &[f64],
     accuracy: f64,
     workspace: &mut Workspace,
+    run: &Run,
 ) -> Vec<f64> {
     let p = model.design.columns();
     let memory = RefCell::new(NormalWorkspace::default());
@@ -229,8 +232,10 @@ fn iterative(
     diagonal.iter_mut().filter(|value| !(**value > 0.0)).for_each(|value| *value = 1.0);
     let stopping = Stopping { tolerance: accuracy, absolute: 0.0, max_iterations: 2000 };
     let mut d = vec![0.0; rhs.len()];
-    let solved = Jacobi::new(&diagonal)
-        .and_then(|jacobi| conjugate_gradient(&operator, &jacobi, rhs, &mut d, &stopping, workspace, None));
+    let mut watch = |_: &_| run.should_stop().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()));
+    let solved = Jacobi::new(&diagonal).and_then(|jacobi| {
+        conjugate_gradient(&operator, &jacobi, rhs, &mut d, &stopping, workspace, Some(&mut watch))
+    });
     // a direction that is not one: fall back on steepest descent, scaled by the diagonal
     if solved.is_err() || norm(&d) == 0.0 || d.iter().any(|d| !d.is_finite()) {
         d = rhs.iter().zip(&diagonal).map(|(r, diagonal)| r / diagonal).collect();

@@ -42,10 +42,19 @@ pub(super) struct Work {
 }
 
 impl Quadratic<'_> {
-    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds.
-    pub fn solve(&mut self, target: f64, rounds: usize, workspace: &mut Workspace) -> Work {
+    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds or once asked to stop.
+    pub fn solve(
+        &mut self,
+        target: f64,
+        rounds: usize,
+        workspace: &mut Workspace,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Work {
         let mut work = Work::default();
         for _ in 0..rounds {
+            if should_stop() {
+                break;
+            }
             for _ in 0..PASSES {
                 work.updates += self.pass();
             }

@@ -137,18 +137,18 @@ impl Progress {
     /// Rounds without progress after which a run has stalled.
     const PATIENCE: usize = 4;
 
-    pub fn new(state: &State) -> Self {
-        Self { objective: state.objective, certificate: f64::INFINITY, idle: 0 }
+    pub fn new(objective: f64) -> Self {
+        Self { objective, certificate: f64::INFINITY, idle: 0 }
     }
 
     /// Whether neither objective nor certificate has improved for several rounds.
-    pub fn has_stalled(&mut self, state: &State) -> bool {
-        let lower = state.objective < self.objective - 1e-15 * self.objective.abs();
-        let better = state.certificate.relative < 0.9 * self.certificate;
+    pub fn has_stalled(&mut self, objective: f64, certificate: f64) -> bool {
+        let lower = objective < self.objective - 1e-15 * self.objective.abs();
+        let better = certificate < 0.9 * self.certificate;
         self.idle = if lower || better { 0 } else { self.idle + 1 };
-        self.objective = self.objective.min(state.objective);
-        self.certificate = self.certificate.min(state.certificate.relative);
-        self.idle >= Self::PATIENCE || !state.objective.is_finite()
+        self.objective = self.objective.min(objective);
+        self.certificate = self.certificate.min(certificate);
+        self.idle >= Self::PATIENCE || !objective.is_finite()
     }
 }
 

@@ -9,13 +9,14 @@ use super::state::{Progress, State};
 use crate::control::{Run, Status};
 use crate::linalg::ColumnBlock;
 use crate::linalg::line_search::Armijo;
+use crate::problem::penalty::Penalty;
 
 /// No set is larger: its Gram matrix would take over 32 MB. Larger supports are solved block by block.
 const LARGEST_SET: usize = 2000;
 /// Newton models per set, for losses that are not quadratic.
-const MODELS: usize = 6;
+pub(super) const MODELS: usize = 6;
 /// Rows whose loss is flat count with this part of the largest curvature, so that no model is unbounded.
-const CURVATURE_FLOOR: f64 = 1e-6;
+pub(super) const CURVATURE_FLOOR: f64 = 1e-6;
 
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Status {
@@ -23,7 +24,7 @@ pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Stat
     let squares = state.model.design.weighted_squares(&state.s);
     let lipschitz: Vec<f64> = squares.iter().map(|square| curvature * square).collect();
     let mut workspace = Workspace::default();
-    let mut progress = Progress::new(state);
+    let mut progress = Progress::new(state.objective);
     let mut set: Vec<usize> = Vec::new();
     loop {
         let models = state.counts.get("newton_models").copied().unwrap_or(0);
@@ -31,10 +32,12 @@ pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Stat
         if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
             return status;
         }
-        if progress.has_stalled(state) {
+        if progress.has_stalled(state.objective, state.certificate.relative) {
             return Status::Stalled;
         }
-        set = choose(state, &lipschitz, first_size);
+        let penalty = &*state.model.penalty;
+        set = Candidates { penalty, x: &state.x, gradient: &state.gradient, lipschitz: &lipschitz }
+            .choose(first_size);
         if set.is_empty() && !state.model.intercept {
             return Status::Stalled;
         }
@@ -43,28 +46,39 @@ pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Stat
     }
 }
 
-/// The support and the columns that promise the largest decrease, ascending.
-fn choose(state: &State, lipschitz: &[f64], first_size: usize) -> Vec<usize> {
-    let penalty = &*state.model.penalty;
-    let score = |j: usize| {
-        let violation = penalty.violation(j, state.x[j], state.gradient[j]);
-        if lipschitz[j] > 0.0 { violation * violation / lipschitz[j] } else { violation }
-    };
-    let free = |j: &usize| penalty.piece(*j, state.x[*j]).is_some();
-    let (mut set, rest): (Vec<usize>, Vec<usize>) = (0..state.x.len()).partition(free);
-    let mut candidates: Vec<(f64, usize)> =
-        rest.into_iter().map(|j| (score(j), j)).filter(|c| c.0 > 0.0).collect();
-    let size = first_size.max(2 * set.len()).min(LARGEST_SET);
-    if set.len() > LARGEST_SET / 2 {
-        // keep the worst half of the support's columns and leave room for new ones
-        let mut worst: Vec<(f64, usize)> = set.iter().map(|&j| (score(j), j)).collect();
-        keep_largest(&mut worst, (LARGEST_SET - candidates.len().min(LARGEST_SET / 2)).min(set.len()));
-        set = worst.into_iter().map(|(_, j)| j).collect();
+/// The columns that a working set is chosen from.
+pub(super) struct Candidates<'a> {
+    pub penalty: &'a dyn Penalty,
+    pub x: &'a [f64],
+    pub gradient: &'a [f64],
+    /// Bounds of the second derivatives.
+    pub lipschitz: &'a [f64],
+}
+
+impl Candidates<'_> {
+    fn score(&self, j: usize) -> f64 {
+        let violation = self.penalty.violation(j, self.x[j], self.gradient[j]);
+        if self.lipschitz[j] > 0.0 { violation * violation / self.lipschitz[j] } else { violation }
     }
-    keep_largest(&mut candidates, size.saturating_sub(set.len()).max(1));
-    set.extend(candidates.into_iter().map(|(_, j)| j));
-    set.sort_unstable();
-    set
+
+    /// The support and the columns that promise the largest decrease, ascending.
+    pub fn choose(&self, first_size: usize) -> Vec<usize> {
+        let free = |j: &usize| self.penalty.piece(*j, self.x[*j]).is_some();
+        let (mut set, rest): (Vec<usize>, Vec<usize>) = (0..self.x.len()).partition(free);
+        let mut candidates: Vec<(f64, usize)> =
+            rest.into_iter().map(|j| (self.score(j), j)).filter(|c| c.0 > 0.0).collect();
+        let size = first_size.max(2 * set.len()).min(LARGEST_SET);
+        if set.len() > LARGEST_SET / 2 {
+            // keep the worst half of the support's columns and leave room for new ones
+            let mut worst: Vec<(f64, usize)> = set.iter().map(|&j| (self.score(j), j)).collect();
+            keep_largest(&mut worst, (LARGEST_SET - candidates.len().min(LARGEST_SET / 2)).min(set.len()));
+            set = worst.into_iter().map(|(_, j)| j).collect();
+        }
+        keep_largest(&mut candidates, size.saturating_sub(set.len()).max(1));
+        set.extend(candidates.into_iter().map(|(_, j)| j));
+        set.sort_unstable();
+        set
+    }
 }
 
 /// Keeps the entries with the largest scores; ties go to the smaller index.
@@ -108,7 +122,7 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspa
             x: x.clone(),
         };
         let goal = if quadratic_loss { target } else { target.max(1e-3 * inner.violation()) };
-        let work = inner.solve(goal, 1000, workspace);
+        let work = inner.solve(goal, 1000, workspace, &|| run.should_stop().is_some());
         state.count("newton_models", 1);
         state.count("coordinate_updates", work.updates);
         state.count("factorizations", work.factorizations);

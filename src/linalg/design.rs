@@ -1,6 +1,8 @@
 //! The data matrix of a linear model: n rows (samples) by p columns (features), sparse or dense, read by rows or by
 //! columns, optionally centred and scaled without losing sparsity.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use sprs::CsMatI;
 
@@ -68,10 +70,10 @@ enum Storage {
 /// A data matrix A (n x p) that is cheap to read by rows and by columns.
 ///
 /// Sparse data are kept in both orders (CSR and CSC, 24 bytes an entry together); dense data column-major. Centring
-/// and scaling ([`standardized`](Self::standardized)) are applied on the fly for sparse data.
+/// and scaling ([`standardized`](Self::standardized)) are applied on the fly for sparse data. Clones share the entries.
 #[derive(Debug, Clone)]
 pub struct DesignMatrix {
-    storage: Storage,
+    storage: Arc<Storage>,
     standardization: Option<Standardization>,
     row_ranges: Vec<std::ops::Range<usize>>,
     column_ranges: Vec<std::ops::Range<usize>>,
@@ -162,7 +164,7 @@ impl DesignMatrix {
         let row_ranges = balanced_ranges(rows.indptr().raw_storage(), 64);
         let column_ranges = balanced_ranges(columns.indptr().raw_storage(), 64);
         Ok(Self {
-            storage: Storage::Sparse { rows, columns },
+            storage: Arc::new(Storage::Sparse { rows, columns }),
             standardization: None,
             row_ranges,
             column_ranges,
@@ -186,7 +188,7 @@ impl DesignMatrix {
         };
         let (row_ranges, column_ranges) = (pieces(rows), pieces(columns));
         Ok(Self {
-            storage: Storage::Dense { values, rows, columns },
+            storage: Arc::new(Storage::Dense { values, rows, columns }),
             standardization: None,
             row_ranges,
             column_ranges,
@@ -210,7 +212,7 @@ impl DesignMatrix {
 
     /// n, the number of rows.
     pub fn rows(&self) -> usize {
-        match &self.storage {
+        match &*self.storage {
             Storage::Sparse { rows, .. } => rows.rows(),
             Storage::Dense { rows, .. } => *rows,
         }
@@ -218,7 +220,7 @@ impl DesignMatrix {
 
     /// p, the number of columns.
     pub fn columns(&self) -> usize {
-        match &self.storage {
+        match &*self.storage {
             Storage::Sparse { rows, .. } => rows.cols(),
             Storage::Dense { columns, .. } => *columns,
         }
@@ -226,7 +228,7 @@ impl DesignMatrix {
 
     /// Stored entries: the unit of cost of a product.
     pub fn stored(&self) -> usize {
-        match &self.storage {
+        match &*self.storage {
             Storage::Sparse { rows, .. } => rows.nnz(),
             Storage::Dense { values, .. } => values.len(),
         }
@@ -234,12 +236,25 @@ impl DesignMatrix {
 
     /// Whether the matrix is stored densely.
     pub fn is_dense(&self) -> bool {
-        matches!(self.storage, Storage::Dense { .. })
+        matches!(*self.storage, Storage::Dense { .. })
     }
 
     /// The centring and scaling in force, if any.
     pub fn standardization(&self) -> Option<&Standardization> {
         self.standardization.as_ref()
+    }
+
+    /// The entries, column-major, where the matrix is stored densely (standardisation is then part of them).
+    pub(super) fn dense_values(&self) -> Option<&[f64]> {
+        match &*self.storage {
+            Storage::Dense { values, .. } => Some(values),
+            Storage::Sparse { .. } => None,
+        }
+    }
+
+    /// Puts a centring and scaling in force on a sparse matrix whose columns it was made for.
+    pub(super) fn set_standardization(&mut self, by: Standardization) {
+        self.standardization = Some(by);
     }
 
     /// Means and population standard deviations of the columns as stored; a deviation of 0 counts as 1. O(nnz).
@@ -272,7 +287,7 @@ impl DesignMatrix {
         if by.means.len() != self.columns() || by.scales.len() != self.columns() {
             return Err(DesignError::Standardization { given: by.means.len(), columns: self.columns() });
         }
-        match &mut self.storage {
+        match Arc::make_mut(&mut self.storage) {
             Storage::Dense { values, rows, .. } => {
                 for (j, column) in values.chunks_exact_mut((*rows).max(1)).enumerate() {
                     for (i, value) in column.iter_mut().enumerate() {
@@ -290,7 +305,7 @@ impl DesignMatrix {
 
     /// Column j as stored.
     pub fn column(&self, j: usize) -> VectorView<'_> {
-        match &self.storage {
+        match &*self.storage {
             Storage::Sparse { columns, .. } => compressed(columns, j),
             Storage::Dense { values, rows, .. } => {
                 VectorView::Dense { values: &values[j * rows..(j + 1) * rows], stride: 1 }
@@ -300,7 +315,7 @@ impl DesignMatrix {
 
     /// Row i as stored.
     pub fn row(&self, i: usize) -> VectorView<'_> {
-        match &self.storage {
+        match &*self.storage {
             Storage::Sparse { rows, .. } => compressed(rows, i),
             Storage::Dense { values, rows, .. } => VectorView::Dense { values: &values[i..], stride: *rows },
         }
@@ -398,7 +413,7 @@ impl DesignMatrix {
     }
 
     fn multiply_stored(&self, x: &[f64], out: &mut [f64]) {
-        match &self.storage {
+        match &*self.storage {
             Storage::Sparse { rows, .. } => {
                 if self.stored() < PARALLEL_ENTRIES {
                     multiply_outer(rows.view(), 0..out.len(), x, out);

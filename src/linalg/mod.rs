@@ -18,8 +18,10 @@ pub mod forest;
 mod gram;
 pub mod krylov;
 pub mod line_search;
+mod multiple;
 mod normal;
 pub mod product;
+mod row;
 pub mod sketch;
 
 pub use block::ColumnBlock;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::loss::{Logistic, Loss, Squared, SquaredHinge};
-use super::penalty::{ElasticNet, Penalty};
+use super::penalty::{ElasticNet, Group, Penalty};
 use crate::linalg::DesignMatrix;
 use crate::linalg::product::{CHUNK, PARALLEL_ENTRIES, norm_inf, sum_chunks};
 
@@ -196,6 +196,18 @@ impl LinearModel {
         self.penalty.check(self.design.columns()).map_err(ModelError::Penalty)
     }
 
+    /// The model on some of the rows; loss, penalty and intercept stay.
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        let pick = |values: &Vec<f64>| rows.iter().map(|&r| values[r]).collect::<Vec<f64>>();
+        Self {
+            design: self.design.select_rows(rows),
+            target: pick(&self.target),
+            weights: self.weights.as_ref().map(pick),
+            offsets: self.offsets.as_ref().map(pick),
+            ..self.clone()
+        }
+    }
+
     /// s: the row weights divided by their sum.
     pub fn row_weights(&self) -> Vec<f64> {
         match &self.weights {
@@ -250,6 +262,25 @@ impl LinearModel {
     /// # Errors
     /// As [`check`](Self::check).
     pub fn l1_max(&self) -> Result<f64, ModelError> {
+        Ok(norm_inf(&self.gradient_at_zero()?))
+    }
+
+    /// The smallest l1 for which x = 0 solves the model with a penalty on groups, whatever the l1 of that: the largest
+    /// ||g_G|| / u_G.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn group_l1_max(&self, group: &Group) -> Result<f64, ModelError> {
+        group.check(self.design.columns()).map_err(ModelError::Penalty)?;
+        let gradient = self.gradient_at_zero()?;
+        let unit = Group { l1: 1.0, ..group.clone() };
+        let norm = |g: usize| unit.groups[g].iter().map(|&j| gradient[j] * gradient[j]).sum::<f64>().sqrt();
+        let ratio = |g: usize| if unit.threshold(g) > 0.0 { norm(g) / unit.threshold(g) } else { 0.0 };
+        Ok((0..unit.groups.len()).map(ratio).fold(0.0, f64::max))
+    }
+
+    /// The loss's gradient at x = 0 and the best intercept.
+    fn gradient_at_zero(&self) -> Result<Vec<f64>, ModelError> {
         self.check()?;
         let s = self.row_weights();
         let mut z = vec![0.0; self.design.rows()];
@@ -261,7 +292,7 @@ impl LinearModel {
         self.loss_derivatives(&z, &s, &mut v);
         let mut gradient = vec![0.0; self.design.columns()];
         self.design.multiply_transpose(&v, &mut gradient);
-        Ok(norm_inf(&gradient))
+        Ok(gradient)
     }
 
     /// Shifts all predictors by the constant that minimises the loss, and returns the shift: Newton's method,

@@ -133,6 +133,55 @@ pub fn targets(file: &str, loss: &dyn Loss, labels: &[f64]) -> Result<(Vec<f64>,
     Ok((target, Some(classes)))
 }
 
+/// What labels stand for, if they name classes.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Labels {
+    /// Targets of a regression.
+    None,
+    /// -1 and +1.
+    Two(Classes),
+    /// Classes 0, 1, ... in ascending order of their labels.
+    Many(Vec<f64>),
+}
+
+impl Labels {
+    /// The two classes, if there are.
+    pub fn two(&self) -> Option<Classes> {
+        if let Labels::Two(classes) = self { Some(*classes) } else { None }
+    }
+
+    /// The label that the largest of a row's k predictors stands for; the first of equal ones.
+    pub fn most_likely(labels: &[f64], z: &[f64]) -> f64 {
+        let best = (0..z.len()).fold(0, |best, c| if z[c] > z[best] { c } else { best });
+        labels.get(best).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Scores predictors z, as many a row as there are classes, against labels as they stand in the file.
+    pub fn score(&self, loss: &str, z: &[f64], rows: &[f64]) -> Score {
+        let Labels::Many(labels) = self else { return score(loss, self.two(), z, rows) };
+        if rows.is_empty() {
+            return Score::default();
+        }
+        let pairs = z.chunks_exact(labels.len()).zip(rows);
+        let right = pairs.filter(|(z, label)| Self::most_likely(labels, z) == **label).count();
+        Score { accuracy: Some(right as f64 / rows.len() as f64), rmse: None }
+    }
+
+    /// Refuses held-out labels that training did not see.
+    pub fn check(&self, file: &str, rows: &[f64]) -> Result<(), Failure> {
+        let Labels::Many(labels) = self else { return check_classes(file, self.two(), rows) };
+        match rows.iter().position(|label| !labels.contains(label)) {
+            None => Ok(()),
+            Some(row) => Err(Failure::Input(anyhow!(
+                "{file}: the label of data row {} is {}; training saw no such class",
+                row + 1,
+                rows[row]
+            ))),
+        }
+    }
+}
+
 /// How well predictors meet labels.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
 pub struct Score {

@@ -1,24 +1,32 @@
 //! `gradus fit`: losses with penalties on LIBSVM data.
 
+mod columns;
+mod path;
+mod print;
+mod problem;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
-use gradus::control::Status;
-use gradus::coordinate::{Fit, Measure, Start};
+use gradus::coordinate::Measure;
+use gradus::linalg::DesignMatrix;
 use gradus::problem::loss::{self, Huber, Loss};
-use gradus::problem::penalty::{Bounded, ElasticNet, Penalty};
-use gradus::problem::{Classes, LinearModel, ModelError};
+use gradus::problem::penalty::ElasticNet;
+use gradus::problem::{Classes, LinearModel, MultinomialModel};
 use gradus::read::libsvm::LabelledData;
-use serde_json::json;
 
-use crate::dataset::{self, Preparation, Score};
+use crate::dataset::{self, Labels, Preparation};
 use crate::model_file::ModelFile;
 use crate::options::{Common, check_distinct, check_writable};
 use crate::output::{self, Failure, Finish};
-use crate::solver::{BlockOptions, Solver};
-use crate::watch;
+use crate::solver::BlockOptions;
+use columns::RowData;
+use path::Solved;
+use print::Report;
+use problem::{Data, Problem, Shape};
 
 /// Fit a linear model: mean loss + l1 ||x||_1 + l2 ||x||^2 / 2.
 #[derive(Args)]
@@ -27,10 +35,12 @@ Examples:
   gradus fit data/heart_scale --loss logistic --l1-ratio 0.1
   gradus fit data/sk-diabetes-regression --loss squared --center --l1-ratio 0.05 --plot gap.svg
   gradus fit data/a1a --loss logistic --l2 0.001 --intercept --model model.json --test-every 5
-  gradus fit data/sonar_scale --loss logistic --path 50 --json
+  gradus fit data/sonar_scale --loss logistic --path 50 --cv 5
+  gradus fit DATA --loss softmax --l2 0.001 --intercept --model model.json
+  gradus fit data/heart_scale --loss hinge --c 1 --bias
 
-The loss is a mean over the rows, so l1 and l2 do not depend on their number. For LIBLINEAR's C: l1 = 1 / (C n).
-For classification the smaller label becomes -1, the larger +1.")]
+The loss is a mean over the rows, so l1 and l2 do not depend on their number. For LIBLINEAR's C: l1 = 1 / (C n),
+l2 = 1 / (C n). With two classes the smaller label becomes -1, the larger +1; softmax takes any number of them.")]
 pub struct Arguments {
     /// LIBSVM text, plain or .gz, .xz, .zst; - for standard input.
     pub data: String,
@@ -49,12 +59,37 @@ pub struct Arguments {
     /// Weight of the half squares.
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
     pub l2: f64,
+    /// The same as LIBLINEAR's C: l2 = 1 / (C n), n the number of training rows.
+    #[arg(long, value_name = "C", conflicts_with = "l2", allow_negative_numbers = true)]
+    pub c: Option<f64>,
     /// Fit an intercept, which is never penalised.
     #[arg(long)]
     pub intercept: bool,
     /// Keep every coefficient at or above zero.
     #[arg(long)]
     pub nonnegative: bool,
+    /// Keep every coefficient between two bounds; inf and -inf for none.
+    #[arg(
+        long = "box",
+        value_name = "LOWER,UPPER",
+        value_delimiter = ',',
+        num_args = 1,
+        allow_hyphen_values = true,
+        conflicts_with = "nonnegative"
+    )]
+    pub bounds: Vec<f64>,
+    /// Group lasso: l1 times the sum of sqrt(size) ||x_G|| over groups. One number a line, the group of each feature.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["nonnegative", "bounds", "penalty_weights"])]
+    pub groups: Option<String>,
+    /// Factors of the penalty, one a line for each feature; 0 leaves a feature unpenalised.
+    #[arg(long, value_name = "FILE")]
+    pub penalty_weights: Option<String>,
+    /// Weights of the rows, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<String>,
+    /// Offsets added to the predictors of the rows, one a line.
+    #[arg(long, value_name = "FILE")]
+    pub offsets: Option<String>,
     /// The method.
     #[arg(long, value_enum, default_value_t = Method::Coordinate)]
     pub method: Method,
@@ -65,6 +100,9 @@ pub struct Arguments {
     /// before. Iterations are limited for each value, the time for the whole path.
     #[arg(long, value_name = "N")]
     pub path: Option<usize>,
+    /// Choose l1 from a path (of 100 values by default) by K-fold cross-validation: the least mean held-out loss.
+    #[arg(long, value_name = "K")]
+    pub cv: Option<usize>,
     /// Centre and scale each feature by the training rows' mean and deviation.
     #[arg(long)]
     pub standardize: bool,
@@ -102,6 +140,10 @@ pub enum LossName {
     Huber,
     /// exp(z) - y z
     Poisson,
+    /// ln(sum of exp(z)) - z_y over any number of classes
+    Softmax,
+    /// max(0, 1 - y z), needs --l2 or --c
+    Hinge,
 }
 
 /// Names of the methods.
@@ -125,24 +167,6 @@ pub enum CertificateName {
 /// Values in a path at most.
 const LONGEST_PATH: usize = 100_000;
 
-/// One value of a path.
-#[derive(serde::Serialize)]
-struct PathPoint {
-    l1: f64,
-    objective: f64,
-    certificate: f64,
-    nonzeros: usize,
-}
-
-/// A fit and what there is to say of it.
-struct Report {
-    fit: Fit,
-    model: LinearModel,
-    l1: f64,
-    l1_max: f64,
-    path: Vec<PathPoint>,
-}
-
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let common = &arguments.common;
     arguments.check()?;
@@ -152,43 +176,76 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     }
     let started = Instant::now();
     let data = dataset::read(&arguments.data)?;
+    let row_data = arguments.row_data(data.labels.len())?;
     let (data, test) = arguments.split(data)?;
-    let read_seconds = started.elapsed().as_secs_f64();
-
-    let loss = arguments.loss();
-    let (mut target, classes) = dataset::targets(&arguments.data, &*loss, &data.labels)?;
-    let shift = if arguments.center { target.iter().sum::<f64>() / target.len().max(1) as f64 } else { 0.0 };
-    target.iter_mut().for_each(|y| *y -= shift);
-    if let Some((file, rows)) = &test {
-        dataset::check_classes(file, classes, &rows.labels)?;
-    }
     let columns = data.matrix.cols();
     let (matrix, used) = dataset::without_empty_columns(data.matrix.clone());
-    let (preparation, design) = Preparation::fit(matrix, arguments.standardize, arguments.bias)?;
-    let mut model = LinearModel::new(design, target, loss::Squared, ElasticNet::default());
-    (model.loss, model.intercept) = (loss, arguments.intercept);
-    let solver = arguments.blocks.solver(limits, arguments.certificate.measure(), common.seed);
-    let report = solve(arguments, &solver, model)?;
+    let shape = arguments.shape(columns, used.as_deref(), data.labels.len())?;
+    let read_seconds = started.elapsed().as_secs_f64();
 
-    let (coefficients, intercept) =
-        preparation.unfold(&report.fit.coefficients, report.fit.intercept + shift);
-    let loss_name = report.model.loss.name();
-    let column = |k: usize| used.as_ref().map_or(k, |used| used[k] as usize);
-    let coefficients = coefficients.iter().enumerate().map(|(k, &value)| (column(k), value));
-    let penalty = (report.l1, arguments.l2);
-    let file = ModelFile::new(loss_name, columns, coefficients, intercept, classes, penalty);
-    let scored = |rows: &LabelledData| {
-        dataset::score(loss_name, classes, &file.predictors(&rows.matrix), &rows.labels)
+    let (preparation, design) = Preparation::fit(matrix, arguments.standardize, arguments.bias)?;
+    let (data_of_loss, labels, shift) = arguments.data(design, &data.labels, row_data)?;
+    if let Some((file, rows)) = &test {
+        labels.check(file, &rows.labels)?;
+    }
+    let solver = arguments.blocks.solver(limits, arguments.certificate.measure(), common.seed);
+    let mut problem = Problem { data: data_of_loss, shape, solver, seed: common.seed, deadline: None };
+    let solved = path::solve(arguments, &mut problem)?;
+
+    let file = model_file(&problem, &solved, &preparation, &labels, (columns, used.as_deref()), shift);
+    let scored = |rows: &LabelledData| labels.score(&file.loss, &file.predictors(&rows.matrix), &rows.labels);
+    let report = Report {
+        solved: &solved,
+        loss: problem.loss_name(),
+        l2: problem.shape.l2,
+        shape: (data.labels.len(), columns, data.matrix.nnz()),
+        intercepts: &solved.fit.intercepts,
+        labels: &labels,
+        train: scored(&data),
+        test: test.as_ref().map(|(_, rows)| scored(rows)),
+        read_seconds,
     };
-    let train_score = scored(&data);
-    let test_score = test.as_ref().map(|(_, rows)| scored(rows));
     if let Some(path) = &arguments.model {
         output::write_file(path, &serde_json::to_vec_pretty(&file)?)?;
     }
-    output::write_trace_and_plot(common, &arguments.data, &report.fit.history)?;
-    let shape = (data.labels.len(), columns, data.matrix.nnz());
-    report.print(arguments, shape, classes, train_score, test_score, read_seconds)?;
-    Ok(Finish::of(report.fit.status))
+    output::write_trace_and_plot(common, &arguments.data, &solved.fit.summary.history)?;
+    report.print(arguments)?;
+    Ok(Finish::of(solved.fit.summary.status))
+}
+
+/// The model for features as they stand in the file.
+fn model_file(
+    problem: &Problem,
+    solved: &Solved,
+    preparation: &Preparation,
+    labels: &Labels,
+    (columns, used): (usize, Option<&[u32]>),
+    shift: f64,
+) -> ModelFile {
+    let fit = &solved.fit;
+    let k = fit.intercepts.len();
+    let unfolded: Vec<(Vec<f64>, f64)> = (0..k)
+        .map(|c| {
+            let own: Vec<f64> = fit.coefficients.iter().skip(c).step_by(k).copied().collect();
+            preparation.unfold(&own, fit.intercepts[c] + shift)
+        })
+        .collect();
+    let column = |j: usize| used.map_or(j, |used| used[j] as usize);
+    let features = unfolded.first().map_or(0, |class| class.0.len());
+    let unfolded = &unfolded;
+    let coefficients = (0..features).flat_map(|j| (0..k).map(move |c| (column(j) * k + c, unfolded[c].0[j])));
+    let penalty = (solved.l1, problem.shape.l2);
+    match labels {
+        Labels::Many(labels) => {
+            let intercepts = unfolded.iter().map(|class| class.1).collect();
+            ModelFile::softmax(columns, coefficients, intercepts, labels.clone(), penalty)
+        }
+        labels => {
+            let intercept = unfolded.first().map_or(0.0, |class| class.1);
+            let loss = problem.loss_name();
+            ModelFile::new(loss, columns, coefficients, intercept, labels.two(), penalty)
+        }
+    }
 }
 
 impl Arguments {
@@ -212,13 +269,30 @@ impl Arguments {
                 "--center is for the squared and the Huber loss, which a shift does not change".into(),
             );
         }
+        if let Some(c) = self.c.filter(|c| !(c.is_finite() && *c > 0.0)) {
+            return usage(format!("--c is {c}; it must be positive and finite"));
+        }
+        match self.bounds.as_slice() {
+            [] => {}
+            &[lower, upper] if lower <= upper && lower < f64::INFINITY && upper > f64::NEG_INFINITY => {}
+            bounds => {
+                return usage(format!(
+                    "--box is {bounds:?}; two numbers LOWER,UPPER are expected, in this order"
+                ));
+            }
+        }
+        self.check_loss()?;
         if self.test_every.is_some_and(|k| k < 2) {
             return usage("--test-every needs at least 2: with less no training rows are left".into());
         }
         if let Some(n) = self.path.filter(|n| !(1..=LONGEST_PATH).contains(n)) {
             return usage(format!("--path is {n}; it must lie between 1 and {LONGEST_PATH}"));
         }
-        if self.path.is_some() && (self.l1 == Some(0.0) || self.l1_ratio == Some(0.0)) {
+        if self.cv.is_some_and(|folds| folds < 2) {
+            return usage("--cv needs at least 2 folds".into());
+        }
+        if (self.path.is_some() || self.cv.is_some()) && (self.l1 == Some(0.0) || self.l1_ratio == Some(0.0))
+        {
             return usage("a path is spaced logarithmically and cannot end at l1 = 0".into());
         }
         let inputs: Vec<&str> =
@@ -230,6 +304,41 @@ impl Arguments {
         check_distinct(&inputs, &outputs)
     }
 
+    /// What does not go with the loss.
+    fn check_loss(&self) -> Result<(), Failure> {
+        let blocks = self.blocks.any();
+        let several = self.loss == LossName::Softmax;
+        let hinge = self.loss == LossName::Hinge;
+        let rules = [
+            (several && blocks && self.intercept, "blocks fit softmax without intercepts; use --bias"),
+            (
+                several && (self.weights.is_some() || self.offsets.is_some()),
+                "softmax takes no weights or offsets",
+            ),
+            (several && self.groups.is_some(), "--groups is for losses of one predictor"),
+            (hinge && self.l2 == 0.0 && self.c.is_none(), "the hinge loss needs --l2 or --c above zero"),
+            (hinge && self.intercept, "the hinge loss is fitted without an intercept; use --bias"),
+            (hinge && (self.l1.is_some() || self.l1_ratio.is_some()), "the hinge loss takes no l1 penalty"),
+            (hinge && (self.path.is_some() || self.cv.is_some()), "the hinge loss has no path of l1"),
+            (hinge && blocks, "the hinge loss has a solver of its own; blocks and rules do not go with it"),
+            (hinge && self.offsets.is_some(), "the hinge loss takes no offsets"),
+            (
+                hinge && (self.nonnegative || !self.bounds.is_empty() || self.groups.is_some()),
+                "the hinge loss takes no bounds and no groups",
+            ),
+            (hinge && self.penalty_weights.is_some(), "the hinge loss takes no penalty weights"),
+            (
+                self.groups.is_some() && (self.l2 > 0.0 || self.c.is_some()),
+                "--groups and an l2 penalty do not go together",
+            ),
+        ];
+        match rules.iter().find(|rule| rule.0) {
+            Some((_, why)) => Err(Failure::Usage((*why).into())),
+            None => Ok(()),
+        }
+    }
+
+    /// A smooth loss of one predictor.
     fn loss(&self) -> Arc<dyn Loss> {
         match self.loss {
             LossName::Squared => Arc::new(loss::Squared),
@@ -237,6 +346,8 @@ impl Arguments {
             LossName::SquaredHinge => Arc::new(loss::SquaredHinge),
             LossName::Huber => Arc::new(Huber { delta: self.huber_delta }),
             LossName::Poisson => Arc::new(loss::Poisson),
+            // neither is a smooth loss of one predictor: they are problems of their own
+            LossName::Softmax | LossName::Hinge => Arc::new(loss::Logistic),
         }
     }
 
@@ -263,9 +374,32 @@ impl Arguments {
         }
     }
 
-    fn penalty(&self, l1: f64, columns: usize) -> Arc<dyn Penalty> {
-        let net = ElasticNet { l1, l2: self.l2, weights: None };
-        if self.nonnegative { Arc::new(Bounded::non_negative(net, columns)) } else { Arc::new(net) }
+    /// Data and loss of the training rows, what their labels stand for, and the shift of the targets.
+    fn data(
+        &self,
+        design: DesignMatrix,
+        labels: &[f64],
+        (weights, offsets): RowData,
+    ) -> Result<(Data, Labels, f64), Failure> {
+        if self.loss == LossName::Softmax {
+            let classes = MultinomialModel::classes_from_labels(labels);
+            let (labels, target) = classes.with_context(|| self.data.clone())?;
+            let mut model = MultinomialModel::new(design, target, labels.len(), ElasticNet::default());
+            model.intercept = self.intercept;
+            return Ok((Data::Softmax(model), Labels::Many(labels), 0.0));
+        }
+        if self.loss == LossName::Hinge {
+            let (classes, target) = Classes::from_labels(labels).with_context(|| self.data.clone())?;
+            return Ok((Data::Hinge { design, target, weights }, Labels::Two(classes), 0.0));
+        }
+        let loss = self.loss();
+        let (mut target, classes) = dataset::targets(&self.data, &*loss, labels)?;
+        let shift = if self.center { target.iter().sum::<f64>() / target.len().max(1) as f64 } else { 0.0 };
+        target.iter_mut().for_each(|y| *y -= shift);
+        let mut model = LinearModel::new(design, target, loss::Squared, ElasticNet::default());
+        (model.loss, model.intercept) = (loss, self.intercept);
+        (model.weights, model.offsets) = (weights, offsets);
+        Ok((Data::Linear(model), classes.map_or(Labels::None, Labels::Two), shift))
     }
 }
 
@@ -276,162 +410,5 @@ impl CertificateName {
             CertificateName::Gap => Measure::Gap,
             CertificateName::Gradient => Measure::Gradient,
         }
-    }
-}
-
-/// Solves for one l1, or for a path of them.
-fn solve(arguments: &Arguments, solver: &Solver, mut model: LinearModel) -> Result<Report, Failure> {
-    let in_data = |error: gradus::coordinate::Error| match error {
-        gradus::coordinate::Error::Option(message) => Failure::Usage(message),
-        // rows are counted from 1 in files
-        gradus::coordinate::Error::Model(ModelError::Target { row, value, expected }) => {
-            let place = format!("{}: the target of data row {} is {value}", arguments.data, row + 1);
-            Failure::Input(anyhow::anyhow!("{place}; {expected}"))
-        }
-        other => Failure::Input(anyhow::Error::new(other).context(arguments.data.clone())),
-    };
-    let l1_max = model.l1_max().map_err(|error| in_data(error.into()))?;
-    let last = match (arguments.l1, arguments.l1_ratio) {
-        (Some(l1), _) => l1,
-        (None, Some(ratio)) => ratio * l1_max,
-        (None, None) if arguments.path.is_some() => 0.01 * l1_max,
-        (None, None) => 0.0,
-    };
-    if arguments.path.is_some() && l1_max > 0.0 && last >= l1_max {
-        let message = format!("a path runs down from l1_max = {l1_max}; it cannot end at l1 = {last}");
-        return Err(Failure::Usage(message));
-    }
-    let columns = model.design.columns();
-    let mut monitor = watch::monitor(&arguments.common, arguments.path.unwrap_or(1));
-    let Some(n) = arguments.path else {
-        model.penalty = arguments.penalty(last, columns);
-        let fit = solver.solve_with(&model, None, &mut monitor).map_err(in_data)?;
-        return Ok(Report { fit, model, l1: last, l1_max, path: Vec::new() });
-    };
-    let started = Instant::now();
-    let mut path = Vec::new();
-    let mut whole: Option<Fit> = None;
-    for l1 in path_values(l1_max, last, n) {
-        model.penalty = arguments.penalty(l1, columns);
-        let mut solver = solver.clone();
-        // the time limit is that of the whole path
-        let time_limit = solver.time_limit();
-        *time_limit = time_limit.map(|limit| limit.saturating_sub(started.elapsed()));
-        let start =
-            whole.as_ref().map(|fit| Start { coefficients: &fit.coefficients, intercept: fit.intercept });
-        let fit = solver.solve_with(&model, start, &mut monitor).map_err(in_data)?;
-        let (objective, certificate) = (fit.objective, fit.certificate.relative);
-        path.push(PathPoint { l1, objective, certificate, nonzeros: fit.nonzeros() });
-        let limited = fit.status == Status::TimeLimit;
-        let mut fit = join(whole.take(), fit, l1);
-        fit.summary.seconds = started.elapsed().as_secs_f64();
-        if monitor.interrupted() && path.len() < n {
-            fit.summary.status = Status::Interrupted;
-        }
-        let over = limited || fit.status == Status::Interrupted;
-        whole = Some(fit);
-        if over {
-            break;
-        }
-    }
-    let Some(fit) = whole else { return Err(Failure::Usage("--path needs at least 1 value".into())) };
-    let l1 = path.last().map_or(last, |point| point.l1);
-    Ok(Report { fit, model, l1, l1_max, path })
-}
-
-/// Appends a fit to those before it on a path: the answer is the last one's, the work and the trace are those of all,
-/// and a value that was not solved makes the whole path unsolved.
-fn join(before: Option<Fit>, mut fit: Fit, l1: f64) -> Fit {
-    let summary = &mut fit.summary;
-    summary.history.columns.push("l1");
-    summary.history.records.iter_mut().for_each(|record| record.extra.push(l1));
-    let Some(before) = before else { return fit };
-    let before = before.summary;
-    for record in &mut summary.history.records {
-        record.iteration += before.history.records.len();
-        record.seconds += before.seconds;
-    }
-    let mut records = before.history.records;
-    records.append(&mut summary.history.records);
-    summary.history.records = records;
-    summary.iterations += before.iterations;
-    for (name, count) in before.counts {
-        *summary.counts.entry(name).or_default() += count;
-    }
-    if summary.status == Status::Solved {
-        summary.status = before.status;
-    }
-    fit
-}
-
-/// n values from `first` to `last`, spaced logarithmically, ends included.
-fn path_values(first: f64, last: f64, n: usize) -> Vec<f64> {
-    // constant targets: zero solves for every l1
-    let first = if first > 0.0 { first } else { last.max(1.0) };
-    let last = if last > 0.0 { last } else { 0.01 * first };
-    (0..n)
-        .map(|k| if k + 1 == n { last } else { first * (last / first).powf(k as f64 / (n - 1) as f64) })
-        .collect()
-}
-
-impl Report {
-    fn print(
-        &self,
-        arguments: &Arguments,
-        (rows, columns, stored): (usize, usize, usize),
-        classes: Option<Classes>,
-        train: Score,
-        test: Option<Score>,
-        read_seconds: f64,
-    ) -> Result<(), Failure> {
-        let fit = &self.fit;
-        if arguments.common.json {
-            let own = json!({
-                "rows": rows, "columns": columns, "stored": stored, "nonzeros": fit.nonzeros(),
-                "l1": self.l1, "l1_max": self.l1_max, "l2": arguments.l2,
-                "accuracy": train.accuracy, "rmse": train.rmse,
-                "test_accuracy": test.and_then(|t| t.accuracy), "test_rmse": test.and_then(|t| t.rmse),
-                "loss": self.model.loss.name(), "intercept": fit.intercept, "classes": classes,
-                "path": if self.path.is_empty() { None } else { Some(&self.path) },
-            });
-            let object = output::json_object("fit", "coordinate", &arguments.common, read_seconds, fit, own);
-            return output::print(&object.to_string());
-        }
-        let mut lines =
-            vec![format!("data         {rows} rows, {columns} features, {stored} stored entries")];
-        lines.push(fit.summary.to_string());
-        lines.push(format!("non-zeros    {} of {columns}", fit.nonzeros()));
-        lines.push(format!(
-            "penalty      l1 {:.6e} (l1_max {:.6e}), l2 {:.6e}",
-            self.l1, self.l1_max, arguments.l2
-        ));
-        if arguments.intercept {
-            lines.push(format!("intercept    {:.10e}", fit.intercept));
-        }
-        if let Some(classes) = classes {
-            lines.push(format!("labels       {} -> -1, {} -> +1", classes.negative, classes.positive));
-        }
-        for (name, score) in [("training", Some(train)), ("test", test)] {
-            if let Some(score) = score {
-                let parts = [
-                    score.accuracy.map(|a| format!("accuracy {a:.4}")),
-                    score.rmse.map(|r| format!("rmse {r:.6e}")),
-                ];
-                lines.push(format!(
-                    "{name:12} {}",
-                    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-                ));
-            }
-        }
-        if !self.path.is_empty() {
-            lines.push(format!("{:>14} {:>20} {:>12} {:>9}", "l1", "objective", "certificate", "non-zeros"));
-            for p in &self.path {
-                lines.push(format!(
-                    "{:14.6e} {:20.12e} {:12.2e} {:9}",
-                    p.l1, p.objective, p.certificate, p.nonzeros
-                ));
-            }
-        }
-        output::print(&lines.join("\n"))
     }
 }

@@ -7,6 +7,7 @@ use gradus::read::Source;
 use serde::{Deserialize, Serialize};
 use sprs::CsMatI;
 
+use crate::dataset::Labels;
 use crate::output::Failure;
 
 /// The name that every model file of this kind carries.
@@ -26,7 +27,14 @@ pub struct ModelFile {
     pub columns: usize,
     /// Constant term.
     pub intercept: f64,
-    /// Columns (from 0) with a coefficient that is not zero, ascending.
+    /// The class labels of a softmax model, ascending; absent for other losses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<f64>>,
+    /// Its constant terms, one per class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intercepts: Option<Vec<f64>>,
+    /// Columns (from 0) with a coefficient that is not zero, ascending; column times number of classes plus class for
+    /// a softmax model.
     pub indices: Vec<usize>,
     /// Their coefficients.
     pub coefficients: Vec<f64>,
@@ -50,7 +58,47 @@ impl ModelFile {
     ) -> Self {
         let (indices, coefficients) = coefficients.filter(|(_, value)| *value != 0.0).unzip();
         let (format, loss) = (FORMAT.into(), loss.into());
-        Self { format, version: 1, loss, columns, intercept, indices, coefficients, classes, l1, l2 }
+        let (labels, intercepts) = (None, None);
+        Self {
+            format,
+            version: 1,
+            loss,
+            columns,
+            intercept,
+            labels,
+            intercepts,
+            indices,
+            coefficients,
+            classes,
+            l1,
+            l2,
+        }
+    }
+
+    /// A softmax model: coefficients by column times number of classes plus class.
+    pub fn softmax(
+        columns: usize,
+        coefficients: impl Iterator<Item = (usize, f64)>,
+        intercepts: Vec<f64>,
+        labels: Vec<f64>,
+        penalty: (f64, f64),
+    ) -> Self {
+        let model = Self::new("softmax", columns, coefficients, 0.0, None, penalty);
+        Self { labels: Some(labels), intercepts: Some(intercepts), ..model }
+    }
+
+    /// What the predictions stand for.
+    pub fn meaning(&self) -> Labels {
+        match (&self.labels, self.classes) {
+            (Some(labels), _) => Labels::Many(labels.clone()),
+            (None, Some(classes)) => Labels::Two(classes),
+            (None, None) => Labels::None,
+        }
+    }
+
+    /// Number of predictors a row.
+    pub fn width(&self) -> usize {
+        self.labels.as_ref().map_or(1, Vec::len)
     }
 
     /// Reads and checks a model file.
@@ -75,28 +123,66 @@ impl ModelFile {
         );
         ensure!(self.indices.windows(2).all(|pair| pair[0] < pair[1]), "the indices do not ascend");
         ensure!(
-            self.indices.last().is_none_or(|&j| j < self.columns),
+            self.indices.last().is_none_or(|&j| j / self.width() < self.columns),
             "an index is beyond the {} columns",
             self.columns
         );
-        let finite = self.coefficients.iter().chain([&self.intercept]).all(|value| value.is_finite());
+        let constants = self.intercepts.iter().flatten().chain([&self.intercept]);
+        let finite = self.coefficients.iter().chain(constants).all(|value| value.is_finite());
         ensure!(finite, "a coefficient is not finite");
-        let loss = loss::by_name(&self.loss);
-        let loss = loss.with_context(|| format!("'{}' is not the name of a loss", self.loss))?;
-        ensure!(
-            loss.is_classification() == self.classes.is_some(),
-            "classes do not go with loss '{}'",
-            self.loss
-        );
+        if self.loss == "softmax" {
+            let Some(labels) = &self.labels else { anyhow::bail!("a softmax model needs its labels") };
+            ensure!(labels.len() >= 2, "a softmax model needs at least two labels");
+            ensure!(labels.windows(2).all(|pair| pair[0] < pair[1]), "the labels do not ascend");
+            let constants = self.intercepts.as_ref().map_or(0, Vec::len);
+            ensure!(constants == labels.len(), "{constants} intercepts for {} labels", labels.len());
+        } else {
+            ensure!(
+                self.labels.is_none() && self.intercepts.is_none(),
+                "labels and intercepts go with softmax alone"
+            );
+        }
+        let of_two = match self.loss.as_str() {
+            "hinge" => true,
+            "softmax" => false,
+            name => {
+                let loss = loss::by_name(name);
+                loss.with_context(|| format!("'{name}' is not the name of a loss"))?.is_classification()
+            }
+        };
+        ensure!(of_two == self.classes.is_some(), "classes do not go with loss '{}'", self.loss);
         if let Some(classes) = self.classes {
             ensure!(classes.negative < classes.positive, "the negative class is not the smaller label");
         }
         Ok(())
     }
 
-    /// A x + b for rows as they stand in a file. Features beyond the model's columns count for nothing.
+    /// A x + b for rows as they stand in a file, as many predictors a row as there are classes (one but for softmax).
+    /// Features beyond the model's columns count for nothing.
     pub fn predictors(&self, matrix: &CsMatI<f64, u32>) -> Vec<f64> {
-        matrix.outer_iterator().map(|row| self.predictor(row.indices(), row.data())).collect()
+        let rows = matrix.outer_iterator();
+        if self.width() == 1 {
+            return rows.map(|row| self.predictor(row.indices(), row.data())).collect();
+        }
+        rows.flat_map(|row| self.class_predictors(row.indices(), row.data())).collect()
+    }
+
+    /// The k predictors of one sparse row.
+    fn class_predictors(&self, indices: &[u32], values: &[f64]) -> Vec<f64> {
+        let k = self.width();
+        let mut z = self.intercepts.clone().unwrap_or_default();
+        let mut next = 0;
+        for (&j, &value) in indices.iter().zip(values) {
+            let (from, to) = (j as usize * k, (j as usize + 1) * k);
+            while self.indices.get(next).is_some_and(|&index| index < from) {
+                next += 1;
+            }
+            while let Some(&index) = self.indices.get(next).filter(|&&index| index < to) {
+                z[index - from] += value * self.coefficients[next];
+                next += 1;
+            }
+        }
+        z
     }
 
     /// A x + b of one sparse row.

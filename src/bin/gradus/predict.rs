@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
-use crate::dataset::{self, response, score};
+use crate::dataset::{self, Labels, response};
 use crate::model_file::ModelFile;
 use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
@@ -22,7 +22,7 @@ pub struct Arguments {
     pub model: String,
     /// LIBSVM text, plain or .gz, .xz, .zst; - for standard input.
     pub data: String,
-    /// Print A x + b instead of labels.
+    /// Print A x + b instead of labels; one number per class for softmax.
     #[arg(long)]
     pub scores: bool,
     /// Print one JSON object instead of text.
@@ -45,24 +45,29 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let read_seconds = started.elapsed().as_secs_f64();
     let solved = Instant::now();
     let z = model.predictors(&data.matrix);
-    let predictions: Vec<f64> = z
-        .iter()
-        .map(|&z| match model.classes {
-            _ if arguments.scores => z,
-            Some(classes) => classes.label(z),
-            None => response(&model.loss, z),
-        })
-        .collect();
-    let score = score(&model.loss, model.classes, &z, &data.labels);
+    let meaning = model.meaning();
+    let predictions: Vec<f64> = match &meaning {
+        Labels::Many(labels) => {
+            z.chunks_exact(labels.len()).map(|z| Labels::most_likely(labels, z)).collect()
+        }
+        Labels::Two(classes) => z.iter().map(|&z| classes.label(z)).collect(),
+        Labels::None => z.iter().map(|&z| response(&model.loss, z)).collect(),
+    };
+    let score = meaning.score(&model.loss, &z, &data.labels);
     if arguments.json {
         let own = json!({
             "seconds": solved.elapsed().as_secs_f64(), "rows": predictions.len(), "accuracy": score.accuracy,
-            "rmse": score.rmse, "predictions": predictions,
+            "rmse": score.rmse, "predictions": if arguments.scores { scores(&z, model.width()) } else { json!(predictions) },
         });
         output::print(&output::plain_object("predict", read_seconds, own).to_string())?;
         return Ok(Finish::Done);
     }
-    let lines: Vec<String> = predictions.iter().map(|value| value.to_string()).collect();
+    let lines: Vec<String> = if arguments.scores {
+        let join = |row: &[f64]| row.iter().map(f64::to_string).collect::<Vec<_>>().join(" ");
+        z.chunks_exact(model.width()).map(join).collect()
+    } else {
+        predictions.iter().map(f64::to_string).collect()
+    };
     output::print(&lines.join("\n"))?;
     if !arguments.quiet {
         let parts =
@@ -74,4 +79,9 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         );
     }
     Ok(Finish::Done)
+}
+
+/// Predictors as JSON: a number a row, or a list of one number per class.
+fn scores(z: &[f64], width: usize) -> serde_json::Value {
+    if width == 1 { json!(z) } else { json!(z.chunks_exact(width).collect::<Vec<_>>()) }
 }

@@ -6,8 +6,9 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use gradus::control::{Limits, Monitor};
 use gradus::coordinate::block::{BlockCoordinateDescent, Partition, Rule, UpdateRule};
-use gradus::coordinate::{CoordinateDescent, Error, Fit, Measure, Start};
-use gradus::problem::LinearModel;
+use gradus::coordinate::{CoordinateDescent, Error, Fit, Measure, MultinomialFit, MultinomialStart, Start};
+use gradus::problem::penalty::Group;
+use gradus::problem::{LinearModel, MultinomialModel};
 
 /// The building blocks of block coordinate descent; with any of them the published method runs in place of the
 /// solver that chooses for itself.
@@ -46,13 +47,14 @@ pub enum Solver {
 }
 
 impl BlockOptions {
+    /// Whether any building block is asked for.
+    pub fn any(&self) -> bool {
+        self.rule.is_some() || self.update.is_some() || self.blocks.is_some() || self.block_size.is_some()
+    }
+
     /// The solver that the options ask for.
     pub fn solver(&self, limits: Limits, measure: Measure, seed: u64) -> Solver {
-        let any = self.rule.is_some()
-            || self.update.is_some()
-            || self.blocks.is_some()
-            || self.block_size.is_some();
-        if !any {
+        if !self.any() {
             return Solver::Auto(CoordinateDescent { limits, measure, ..Default::default() });
         }
         let partition = match self.blocks.as_deref() {
@@ -84,6 +86,42 @@ impl Solver {
         match self {
             Solver::Auto(solver) => solver.solve_with(model, start, monitor),
             Solver::Blocks(solver) => solver.solve_with(model, start, monitor),
+        }
+    }
+
+    pub fn solve_groups(
+        &self,
+        model: &LinearModel,
+        group: &Group,
+        start: Option<Start>,
+        monitor: &mut Monitor,
+    ) -> Result<Fit, Error> {
+        match self {
+            Solver::Auto(solver) => solver.solve_groups(model, group, start, monitor),
+            Solver::Blocks(solver) => solver.solve_groups(model, group, monitor),
+        }
+    }
+
+    pub fn solve_multinomial(
+        &self,
+        model: &MultinomialModel,
+        start: Option<MultinomialStart>,
+        monitor: &mut Monitor,
+    ) -> Result<MultinomialFit, Error> {
+        match self {
+            Solver::Auto(solver) => solver.solve_multinomial(model, start, monitor),
+            Solver::Blocks(solver) => {
+                let solution = solver.solve_multinomial(model, start.map(|s| s.coefficients), monitor)?;
+                let intercepts = vec![0.0; model.loss.classes];
+                Ok(MultinomialFit { coefficients: solution.x, intercepts, summary: solution.summary })
+            }
+        }
+    }
+
+    pub fn limits(&self) -> &Limits {
+        match self {
+            Solver::Auto(solver) => &solver.limits,
+            Solver::Blocks(solver) => &solver.limits,
         }
     }
 

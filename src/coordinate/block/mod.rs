@@ -148,7 +148,12 @@ impl BlockCoordinateDescent {
     ///
     /// # Errors
     /// A model, a penalty or an option that is not allowed.
-    pub fn solve_groups(&self, model: &LinearModel, group: &Group) -> Result<Fit, Error> {
+    pub fn solve_groups(
+        &self,
+        model: &LinearModel,
+        group: &Group,
+        monitor: &mut Monitor,
+    ) -> Result<Fit, Error> {
         let model = LinearModel { penalty: std::sync::Arc::new(ElasticNet::default()), ..model.clone() };
         model.check()?;
         let p = model.design.columns();
@@ -163,24 +168,32 @@ impl BlockCoordinateDescent {
         let solver = Self { partition, ..self.clone() };
         let certify = certify::groups(&model, group, self.measure)?;
         let separable = Separable::Groups(group);
-        let monitor = &mut Monitor::none();
         let solution =
             solver.minimise(smooth_linear(&model), separable, vec![0.0; unknowns], certify, monitor)?;
         Ok(split_intercept(solution, p))
     }
 
-    /// Fits a multinomial model from zero; the answer is p x k, feature by feature.
+    /// Fits a multinomial model without intercepts, from zero or a given start; the answer is p x k, feature by feature.
     ///
     /// # Errors
-    /// A model or an option that is not allowed.
+    /// A model, an option or a start that is not allowed.
     pub fn solve_multinomial(
         &self,
         model: &MultinomialModel,
+        start: Option<&[f64]>,
         monitor: &mut Monitor,
     ) -> Result<Solution, Error> {
         model.check()?;
+        if model.intercept {
+            let why = "blocks fit softmax without intercepts: append a column of ones";
+            return Err(Error::Option(why.into()));
+        }
         let unknowns = model.unknowns();
-        let x = (0..unknowns).map(|i| model.penalty.prox(i, 0.0, 0.0)).collect();
+        if let Some(start) = start {
+            check_point(start, 0.0, unknowns)?;
+        }
+        let from = |i: usize| start.map_or(0.0, |start| start[i]);
+        let x = (0..unknowns).map(|i| model.penalty.prox(i, from(i), 0.0)).collect();
         let separable = Separable::Coordinates(&*model.penalty, unknowns);
         let smooth = Box::new(smooth::Multinomial::new(model));
         self.minimise(smooth, separable, x, certify::multinomial(model, self.measure)?, monitor)

@@ -89,7 +89,7 @@ pub fn by_name(name: &str) -> Option<Arc<dyn Loss>> {
 }
 
 /// x ln(x / y) - x + y >= 0, with 0 ln 0 = 0: the Kullback-Leibler term, without cancellation near x = y.
-fn relative_entropy(x: f64, y: f64) -> f64 {
+pub(crate) fn relative_entropy(x: f64, y: f64) -> f64 {
     if x == 0.0 {
         y
     } else if y == 0.0 {

@@ -53,7 +53,7 @@ impl BlockModel {
                 gradient: on_block,
                 x: x.clone(),
             };
-            inner.solve(ACCURACY * largest, ROUNDS, &mut Workspace::default());
+            inner.solve(ACCURACY * largest, ROUNDS, &mut Workspace::default(), &|| false);
             return inner.x.iter().zip(&x).map(|(new, old)| new - old).collect();
         }
         let k = self.block.len();

@@ -1,0 +1,131 @@
+//! A few unknowns of a multinomial model, with all intercepts behind them: their entries row by row, products and the
+//! Hessian H = sum over rows of (a a' [same class] P_c - u u') / n, u the entries times their classes' probabilities.
+
+use super::State;
+use crate::linalg::VectorView;
+
+/// Compressed rows of the unknowns' entries; every row has all intercepts at its end.
+pub(super) struct Block {
+    /// Unknowns and intercepts together.
+    size: usize,
+    classes: usize,
+    offsets: Vec<usize>,
+    positions: Vec<u32>,
+    /// The class of each position.
+    class: Vec<u32>,
+    values: Vec<f64>,
+}
+
+impl Block {
+    /// The unknowns of a set; O(n + entries of their columns).
+    pub fn new(state: &State, set: &[usize]) -> Self {
+        let (design, k) = (&state.model.design, state.b.len());
+        let intercepts = if state.model.intercept { k } else { 0 };
+        let n = design.rows();
+        let size = set.len() + intercepts;
+        let class = set.iter().map(|i| i % k).chain(0..intercepts).map(|c| c as u32).collect();
+        let shape = design.standardization();
+        let every_row = shape.is_some() || design.is_dense();
+        let mut counts = vec![intercepts + if every_row { set.len() } else { 0 }; n];
+        if !every_row {
+            for &i in set {
+                if let VectorView::Sparse { indices, .. } = design.column(i / k) {
+                    indices.iter().for_each(|&row| counts[row as usize] += 1);
+                }
+            }
+        }
+        let mut offsets = vec![0];
+        counts.iter().for_each(|count| offsets.push(offsets[offsets.len() - 1] + count));
+        let entries = offsets[n];
+        let (mut positions, mut values) = (vec![0u32; entries], vec![0.0; entries]);
+        let mut next = offsets.clone();
+        for (position, &i) in set.iter().enumerate() {
+            let j = i / k;
+            let (mean, scale) = shape.map_or((0.0, 1.0), |s| (s.means[j], s.scales[j]));
+            if every_row {
+                for slot in &next[..n] {
+                    (positions[*slot], values[*slot]) = (position as u32, -mean / scale);
+                }
+                design.column(j).iter().for_each(|(row, value)| values[next[row]] += value / scale);
+                next.iter_mut().for_each(|slot| *slot += 1);
+            } else {
+                for (row, value) in design.column(j).iter() {
+                    (positions[next[row]], values[next[row]]) = (position as u32, value);
+                    next[row] += 1;
+                }
+            }
+        }
+        for row in 0..n {
+            for c in 0..intercepts {
+                (positions[next[row] + c], values[next[row] + c]) = ((set.len() + c) as u32, 1.0);
+            }
+        }
+        Self { size, classes: k, offsets, positions, class, values }
+    }
+
+    /// The entries of a row: (position, class, value).
+    fn row(&self, r: usize) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
+        let range = self.offsets[r]..self.offsets[r + 1];
+        self.positions[range.clone()]
+            .iter()
+            .zip(&self.values[range])
+            .map(|(&position, &value)| (position as usize, self.class[position as usize] as usize, value))
+    }
+
+    fn rows(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// The image of a direction, n x k.
+    pub fn product(&self, d: &[f64]) -> Vec<f64> {
+        let k = self.classes;
+        let mut image = vec![0.0; self.rows() * k];
+        for (r, out) in image.chunks_exact_mut(k).enumerate() {
+            self.row(r).for_each(|(position, class, value)| out[class] += value * d[position]);
+        }
+        image
+    }
+
+    /// The gradient of the mean loss at probabilities P.
+    pub fn gradient(&self, probabilities: &[f64], target: &[usize]) -> Vec<f64> {
+        let k = self.classes;
+        let mut out = vec![0.0; self.size];
+        for (r, (p, &own)) in probabilities.chunks_exact(k).zip(target).enumerate() {
+            for (position, class, value) in self.row(r) {
+                out[position] += value * (p[class] - f64::from(class == own));
+            }
+        }
+        out.iter_mut().for_each(|g| *g /= target.len() as f64);
+        out
+    }
+
+    /// The Hessian of the mean loss at probabilities P, column-major, both triangles. O(sum of the rows' squares).
+    pub fn hessian(&self, probabilities: &[f64], matrix: &mut Vec<f64>) {
+        let (k, size) = (self.classes, self.size);
+        matrix.clear();
+        matrix.resize(size * size, 0.0);
+        let mut weighted: Vec<(usize, usize, f64, f64)> = Vec::new();
+        for (r, p) in probabilities.chunks_exact(k).enumerate() {
+            weighted.clear();
+            weighted.extend(self.row(r).map(|(position, class, a)| (position, class, a, a * p[class])));
+            for (last, &(position, class, _, u)) in weighted.iter().enumerate() {
+                let column = &mut matrix[position * size..(position + 1) * size];
+                for &(other, other_class, a, other_u) in &weighted[..=last] {
+                    column[other] += if class == other_class { u * (a - other_u) } else { -u * other_u };
+                }
+            }
+        }
+        let n = self.rows() as f64;
+        for j in 0..size {
+            for i in 0..=j {
+                matrix[j * size + i] /= n;
+                matrix[i * size + j] = matrix[j * size + i];
+            }
+        }
+    }
+
+    /// Multiplications that the Hessian takes.
+    pub fn hessian_cost(&self) -> f64 {
+        self.offsets.windows(2).map(|pair| ((pair[1] - pair[0]) as f64).powi(2) / 2.0).sum()
+    }
+}
