@@ -8,6 +8,7 @@
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
 //! | [`constrained`] | nonlinear programs: Newton on an exact augmented Lagrangian |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
+//! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
 //! ```
@@ -30,6 +31,7 @@ pub mod problem;
 pub mod read;
 #[cfg(feature = "plot")]
 pub mod report;
+pub mod transport;
 
 /// What most programs need.
 pub mod prelude {

@@ -4,6 +4,7 @@
 //! - [`block`]: [`ColumnBlock`], a few columns of it, compact, with their weighted Gram matrix;
 //! - [`product`]: dots, norms and sparse products with a fixed order of summation;
 //! - [`elementary`]: exponential and logarithm for vector loops;
+//! - [`exponential`]: sums of exponentials over rows, at the machine's full width;
 //! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
 //! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
@@ -13,6 +14,7 @@
 pub mod block;
 pub mod design;
 pub mod elementary;
+pub mod exponential;
 pub mod factor;
 pub mod forest;
 mod gram;
