@@ -6,6 +6,7 @@
 //! | [`problem`] | statements of problems that several methods share |
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
+//! | [`completion`] | low-rank matrix completion by robust alternating minimisation |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
@@ -21,6 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod completion;
 pub mod control;
 pub mod coordinate;
 pub mod linalg;
