@@ -7,6 +7,7 @@
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
 //! | [`constrained`] | nonlinear programs: Newton on an exact augmented Lagrangian |
+//! | [`completion`] | low-rank matrix completion by robust alternating minimisation |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 //! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
@@ -24,6 +25,7 @@
 //! ```
 
 pub mod constrained;
+pub mod completion;
 pub mod control;
 pub mod coordinate;
 pub mod linalg;

@@ -9,7 +9,9 @@
 //! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
 //! - [`sketch`]: random matrices that shorten tall ones;
-//! - [`line_search`]: Armijo and strong Wolfe steps along a line.
+//! - [`line_search`]: Armijo and strong Wolfe steps along a line;
+//! - [`tall`]: row-major matrices of few columns, such as low-rank factors;
+//! - [`truncated_svd`]: the largest singular values of sparse matrices, and their vectors.
 
 pub mod block;
 pub mod design;
@@ -25,7 +27,10 @@ mod normal;
 pub mod product;
 mod row;
 pub mod sketch;
+pub mod tall;
+pub mod truncated_svd;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};
 pub use normal::NormalWorkspace;
+pub use tall::TallMatrix;

@@ -110,7 +110,7 @@ impl Bytes {
 }
 
 /// The name of a file without a `.gz`, `.xz` or `.zst` at its end.
-pub(crate) fn without_compression(name: &str) -> &str {
+pub fn without_compression(name: &str) -> &str {
     match compression_by_name(name) {
         Compression::None => name,
         _ => name.rsplit_once('.').map_or(name, |(stem, _)| stem),

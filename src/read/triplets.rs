@@ -17,6 +17,10 @@ pub struct Options {
     pub separator: Option<u8>,
     /// Whether the first line names the columns. By default it does if its third field is no number.
     pub header: Option<bool>,
+    /// Whether the value may be absent, as in a list of positions to predict; it is NaN then.
+    pub optional_values: bool,
+    /// Whether a fourth field is read as a weight.
+    pub weights: bool,
 }
 
 /// Values of a matrix at positions that are named by strings.
@@ -28,6 +32,8 @@ pub struct Triplets {
     pub columns: Identifiers,
     /// Row, column and value, in the text's order. A position may occur more than once.
     pub entries: Vec<(u32, u32, f64)>,
+    /// One weight an entry, if they were asked for.
+    pub weights: Vec<f64>,
 }
 
 /// Strings numbered from 0 in order of their first appearance.
@@ -129,20 +135,47 @@ fn parse_records(text: &[u8], options: &Options) -> Result<Triplets, Flaw> {
         if is_first && options.header == Some(true) {
             continue;
         }
-        if record.len() < 3 {
-            let problem = format!("{} fields", record.len());
-            return Err(Flaw::new(place.field(0), problem, "each line has `row`, `column` and `value`"));
-        }
-        let word = record[2].trim_ascii();
-        let value = match number::parse(word, 0) {
-            Ok((value, end)) if end == word.len() => value,
-            Err(number::NumberFlaw::Malformed) | Ok(_) if is_first && options.header.is_none() => continue,
-            Err(flaw) => return Err(flaw.at(word, 0).moved_to(place.field(2))),
-            Ok(_) => return Err(number::NumberFlaw::Malformed.at(word, 0).moved_to(place.field(2))),
+        let (needed, expected) = match (options.optional_values, options.weights) {
+            (true, _) => (2, "each line has `row` and `column`, or `row`, `column` and `value`"),
+            (false, false) => (3, "each line has `row`, `column` and `value`"),
+            (false, true) => (4, "each line has `row`, `column`, `value` and `weight`"),
         };
+        if record.len() < needed {
+            return Err(Flaw::new(place.field(0), format!("{} fields", record.len()), expected));
+        }
+        let may_be_header = is_first && options.header.is_none();
+        let absent =
+            options.optional_values && record.get(2).is_none_or(|field| field.trim_ascii().is_empty());
+        let value =
+            match if absent { Ok(Some(f64::NAN)) } else { field_value(&record, 2, may_be_header, &place) }? {
+                Some(value) => value,
+                None => continue,
+            };
+        if options.weights {
+            match field_value(&record, 3, may_be_header, &place)? {
+                Some(weight) => triplets.weights.push(weight),
+                None => continue,
+            }
+        }
         let row = intern(&mut triplets.rows, &record, 0, &place)?;
         let column = intern(&mut triplets.columns, &record, 1, &place)?;
         triplets.entries.push((row, column, value));
+    }
+}
+
+/// The number in a field; none where it is no number and may be the name of a column.
+fn field_value(
+    record: &ByteRecord,
+    field: usize,
+    may_be_header: bool,
+    place: &Place,
+) -> Result<Option<f64>, Flaw> {
+    let word = record[field].trim_ascii();
+    match number::parse(word, 0) {
+        Ok((value, end)) if end == word.len() => Ok(Some(value)),
+        Err(number::NumberFlaw::Malformed) | Ok(_) if may_be_header => Ok(None),
+        Err(flaw) => Err(flaw.at(word, 0).moved_to(place.field(field))),
+        Ok(_) => Err(number::NumberFlaw::Malformed.at(word, 0).moved_to(place.field(field))),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 solved, 1 bad input, 2 wrong usage, 3 stopped before the tolerance, 130 interrupted.
 
+mod complete;
+mod completion_file;
 mod dataset;
 mod fit;
 mod graph;
@@ -11,6 +13,8 @@ mod options;
 mod output;
 mod plot;
 mod predict;
+mod predict_completion;
+mod ratings;
 mod reproduce;
 mod sif;
 mod solver;
@@ -33,6 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Fit(fit::Arguments),
+    Complete(complete::Arguments),
     Graph(graph::Arguments),
     Nlp(nlp::Arguments),
     Predict(predict::Arguments),
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
     watch::catch_interrupts();
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
+        Command::Complete(arguments) => complete::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Nlp(arguments) => nlp::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),

@@ -5,26 +5,40 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::json;
 
+use crate::completion_file::CompletionFile;
 use crate::dataset::{self, Labels, response};
 use crate::model_file::ModelFile;
 use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
+use crate::predict_completion;
 
-/// Predict with a model that `gradus fit --model` wrote: one prediction a line, as label or target.
+/// Predict with a model that `fit --model` or `complete --model` wrote: one prediction a line.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   gradus fit data/a1a --loss logistic --l2 0.001 --model model.json
   gradus predict model.json data/a1a | head
-  gradus predict model.json data/a1a --json")]
+  gradus predict model.json data/a1a --json
+  gradus complete ratings.tsv --rank 10 --ridge 0.1 --model ratings.json
+  gradus predict ratings.json pairs.csv
+  gradus predict ratings.json --top 10 --exclude ratings.tsv --rows anna,ben")]
 pub struct Arguments {
     /// The model.
     pub model: String,
-    /// LIBSVM text, plain or .gz, .xz, .zst; - for standard input.
-    pub data: String,
+    /// LIBSVM text, or lines row,column for a completed matrix; plain or .gz, .xz, .zst; - for standard input.
+    pub data: Option<String>,
     /// Print A x + b instead of labels; one number per class for softmax.
     #[arg(long)]
     pub scores: bool,
+    /// For a completed matrix: the N columns with the highest values of each row, as lines row,column,value.
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// With --top: these rows alone.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "top")]
+    pub rows: Vec<String>,
+    /// With --top: leave the positions of this file out, such as what was rated.
+    #[arg(long, value_name = "FILE", requires = "top")]
+    pub exclude: Option<String>,
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
@@ -38,10 +52,17 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     start_threads(arguments.threads)?;
-    check_distinct(&[&arguments.model, &arguments.data], &[])?;
+    let inputs = [Some(&arguments.model), arguments.data.as_ref(), arguments.exclude.as_ref()];
+    check_distinct(&inputs.into_iter().flatten().map(|input| &**input).collect::<Vec<_>>(), &[])?;
+    if CompletionFile::is_one(&arguments.model) {
+        return predict_completion::run(arguments);
+    }
     let started = Instant::now();
     let model = ModelFile::read(&arguments.model)?;
-    let data = dataset::read_for_model(&arguments.data, model.columns, arguments.quiet)?;
+    let Some(data) = &arguments.data else {
+        return Err(Failure::Usage("a file of data is needed: --top is for completed matrices".into()));
+    };
+    let data = dataset::read_for_model(data, model.columns, arguments.quiet)?;
     let read_seconds = started.elapsed().as_secs_f64();
     let solved = Instant::now();
     let z = model.predictors(&data.matrix);

@@ -7,6 +7,7 @@
 //! | [`DenseIndefinite`] | dense, symmetric | Bunch-Kaufman L B L', inertia |
 //! | [`SparseIndefinite`] | sparse, symmetric (KKT systems) | L B L', inertia, refined solves |
 //! | [`DenseQr`] | dense, at least as many rows as columns | Q R, least squares, orthonormal basis |
+//! | [`dense_svd`], [`dense_symmetric_eigen`] | dense | singular values, eigenvalues and their vectors |
 //!
 //! The square ones share one shape: make an empty object once, call `factor` as often as the values change, and solve
 //! after each. Memory is kept between calls, and the sparse ones keep the symbolic analysis for as long as the
@@ -15,12 +16,14 @@
 mod dense_cholesky;
 mod dense_indefinite;
 mod dense_qr;
+mod dense_spectral;
 mod sparse_cholesky;
 mod sparse_indefinite;
 
 pub use dense_cholesky::DenseCholesky;
 pub use dense_indefinite::DenseIndefinite;
 pub use dense_qr::DenseQr;
+pub use dense_spectral::{Svd, dense_singular_values, dense_svd, dense_symmetric_eigen};
 pub use sparse_cholesky::SparseCholesky;
 pub use sparse_indefinite::{Refined, SparseIndefinite};
 

@@ -15,11 +15,13 @@
 mod gaussian;
 mod hadamard;
 mod row_sampling;
+mod rows;
 mod sparse_sign;
 
 pub use gaussian::Gaussian;
 pub use hadamard::Hadamard;
 pub use row_sampling::{RowSampling, squared_row_norms, squared_row_norms_sparse};
+pub use rows::count_sketch_rows;
 pub use sparse_sign::SparseSign;
 
 use faer::{Mat, MatRef};
