@@ -8,7 +8,8 @@
 //! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
 //! - [`sketch`]: random matrices that shorten tall ones;
-//! - [`line_search`]: Armijo and strong Wolfe steps along a line.
+//! - [`line_search`]: Armijo and strong Wolfe steps along a line;
+//! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices.
 
 pub mod block;
 pub mod design;
@@ -21,6 +22,7 @@ pub mod line_search;
 mod normal;
 pub mod product;
 pub mod sketch;
+pub mod tridiagonal;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};

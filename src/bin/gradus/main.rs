@@ -5,6 +5,7 @@
 mod dataset;
 mod fit;
 mod graph;
+mod linsolve;
 mod model_file;
 mod options;
 mod output;
@@ -33,6 +34,7 @@ struct Cli {
 enum Command {
     Fit(fit::Arguments),
     Graph(graph::Arguments),
+    Linsolve(linsolve::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
+        Command::Linsolve(arguments) => linsolve::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
