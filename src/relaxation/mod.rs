@@ -10,7 +10,10 @@
 //! | `sor`, `eisenstat`, `krylov` | the iterations: SOR, SSOR-CG in Eisenstat's form, CG with other preconditioners, the probe |
 //! | `engine` | runs a method; finishes what it left undone |
 //! | [`formula`] | omegas that need no learning |
+//! | [`policy`] | omegas chosen by formula, by probing, or learned |
+//! | `stream` | a policy and a solver on one system after the other |
 //! | [`heat`] | a built-in simulation: the heat equation with a coefficient that changes |
+//! | [`shifted`] | another: shifted Laplacians with random right-hand sides |
 //!
 //! ```
 //! use gradus::control::Status;
@@ -30,8 +33,11 @@ pub mod formula;
 pub mod heat;
 mod krylov;
 mod operator;
+pub mod policy;
+pub mod shifted;
 mod solution;
 mod sor;
+mod stream;
 mod sweep;
 
 use std::time::Instant;
@@ -46,6 +52,7 @@ use eisenstat::Lanczos;
 use engine::Engine;
 pub use operator::{Operator, Ordering};
 pub use solution::Solution;
+pub use stream::{Answer, BestArm, Configuration, Cost, Stream, System as StreamSystem, Totals};
 
 /// What keeps a system from being solved.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
