@@ -10,6 +10,7 @@
 //! | [`completion`] | low-rank matrix completion by robust alternating minimisation |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 //! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
+//! | [`relaxation`] | sequences of sparse linear systems: SOR and SSOR-CG, omega by formula, probe or learning |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
 //! ```
@@ -31,6 +32,7 @@ pub mod coordinate;
 pub mod linalg;
 pub mod problem;
 pub mod read;
+pub mod relaxation;
 #[cfg(feature = "plot")]
 pub mod report;
 pub mod transport;

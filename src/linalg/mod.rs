@@ -12,6 +12,7 @@
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line;
 //! - [`tall`]: row-major matrices of few columns, such as low-rank factors;
 //! - [`truncated_svd`]: the largest singular values of sparse matrices, and their vectors.
+//! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices.
 
 pub mod block;
 pub mod design;
@@ -29,6 +30,7 @@ mod row;
 pub mod sketch;
 pub mod tall;
 pub mod truncated_svd;
+pub mod tridiagonal;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};

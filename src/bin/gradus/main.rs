@@ -7,6 +7,7 @@ mod completion_file;
 mod dataset;
 mod fit;
 mod graph;
+mod linsolve;
 mod model_file;
 mod nlp;
 mod options;
@@ -40,6 +41,7 @@ enum Command {
     Complete(complete::Arguments),
     Graph(graph::Arguments),
     Nlp(nlp::Arguments),
+    Linsolve(linsolve::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Complete(arguments) => complete::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Nlp(arguments) => nlp::run(&arguments),
+        Command::Linsolve(arguments) => linsolve::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),

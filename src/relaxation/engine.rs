@@ -1,0 +1,161 @@
+//! Runs one method on one system, and finishes what another method left undone.
+
+use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
+use super::eisenstat::Lanczos;
+use super::{Error, Method, eisenstat, krylov, sor};
+use crate::linalg::factor::{FactorError, SparseCholesky};
+use crate::linalg::krylov::IncompleteCholesky;
+use crate::linalg::product::norm;
+
+/// Workspaces and factorisations kept from one solve to the next.
+#[derive(Default)]
+pub(super) struct Engine {
+    workspace: Workspace,
+    cholesky: SparseCholesky,
+    /// The matrix that `cholesky` holds.
+    factored: Option<Key>,
+    incomplete: Option<(Key, IncompleteCholesky)>,
+}
+
+/// Tells matrices apart: pattern, shift, and the values' own hash.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Key {
+    pattern: u64,
+    values: u64,
+    shift: u64,
+}
+
+impl Key {
+    fn of(system: System) -> Self {
+        let operator = system.operator;
+        Self { pattern: operator.pattern(), values: operator.values(), shift: operator.shift().to_bits() }
+    }
+}
+
+/// Steps of iterative refinement after a direct solve.
+const REFINEMENTS: usize = 3;
+
+impl Engine {
+    /// One method from x. An attempt whose x isn't finite leaves 0 there.
+    pub fn attempt(
+        &mut self,
+        method: Method,
+        omega: f64,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        lanczos: Option<&mut Lanczos>,
+        watch: &mut Watch,
+    ) -> Result<Attempt, Error> {
+        let workspace = &mut self.workspace;
+        let mut attempt = match method {
+            Method::Sor => sor::run(system, omega, false, x, stop, workspace, watch),
+            Method::Ssor => sor::run(system, omega, true, x, stop, workspace, watch),
+            Method::SsorCg => eisenstat::run(system, omega, x, stop, workspace, lanczos, watch),
+            Method::Cg => {
+                let preconditioner = krylov::jacobi(system)?;
+                krylov::run(system, &preconditioner, 0.0, x, stop, workspace, watch)
+            }
+            Method::IncompleteCholeskyCg => self.incomplete_cholesky(system, x, stop, watch)?,
+            Method::Direct => self.direct(system, x, stop)?,
+        };
+        if x.iter().any(|x| !x.is_finite()) {
+            x.fill(0.0);
+            attempt.residual = norm(system.b);
+        }
+        Ok(attempt)
+    }
+
+    /// The probe of [`krylov::probe`].
+    pub fn probe(
+        &mut self,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        watch: &mut Watch,
+    ) -> Result<(Attempt, Option<f64>), Error> {
+        krylov::probe(system, x, stop, &mut self.workspace, watch)
+    }
+
+    /// Finishes a system that a relaxation left undone: Jacobi-CG from x, then a factorisation. Returns what ended it and how.
+    pub fn finish(
+        &mut self,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        watch: &mut Watch,
+    ) -> Result<(Attempt, Method), Error> {
+        let attempt = self.attempt(Method::Cg, 1.0, system, x, stop, None, watch)?;
+        match attempt.end {
+            End::Solved | End::Stopped(_) | End::Indefinite(_) => Ok((attempt, Method::Cg)),
+            _ => {
+                let direct = self.attempt(Method::Direct, 1.0, system, x, stop, None, watch)?;
+                let iterations = attempt.iterations + direct.iterations;
+                Ok((Attempt { iterations, flops: attempt.flops + direct.flops, ..direct }, Method::Direct))
+            }
+        }
+    }
+
+    fn incomplete_cholesky(
+        &mut self,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        watch: &mut Watch,
+    ) -> Result<Attempt, Error> {
+        let key = Key::of(system);
+        let nonzeros = system.operator.nonzeros() as f64;
+        let mut setup = 0.0;
+        if self.incomplete.as_ref().is_none_or(|(kept, _)| *kept != key) {
+            let factor = IncompleteCholesky::new(system.operator.to_csr().view())
+                .map_err(|_| Error::NotPositiveDefinite { rayleigh: f64::NAN })?;
+            setup = 4.0 * nonzeros;
+            self.incomplete = Some((key, factor));
+        }
+        let Some((_, factor)) = &self.incomplete else { return Err(Error::Option("no factor".into())) };
+        let mut attempt = krylov::run(system, factor, 2.0 * nonzeros, x, stop, &mut self.workspace, watch);
+        attempt.flops += setup;
+        Ok(attempt)
+    }
+
+    /// Cholesky, made again only when the matrix changes, with iterative refinement.
+    fn direct(&mut self, system: System, x: &mut [f64], stop: Stop) -> Result<Attempt, Error> {
+        let n = x.len() as f64;
+        let mut flops = 0.0;
+        let key = Key::of(system);
+        if self.factored != Some(key) {
+            self.factored = None;
+            self.cholesky.factor(system.operator.to_csr().view()).map_err(|error| match error {
+                FactorError::NotPositiveDefinite { .. } => Error::NotPositiveDefinite { rayleigh: f64::NAN },
+                other => Error::Factorisation(other.to_string()),
+            })?;
+            self.factored = Some(key);
+            let entries = self.cholesky.factor_entries() as f64;
+            // a lower bound of the sum of the squared column lengths
+            flops += entries * entries / n.max(1.0);
+        }
+        let [r] = self.workspace.vectors(x.len());
+        let mut attempt = Attempt { end: End::Stagnated, iterations: 0, residual: f64::INFINITY, flops };
+        x.fill(0.0);
+        for _ in 0..=REFINEMENTS {
+            attempt.residual = system.operator.residual(system.b, x, r);
+            if attempt.residual <= stop.target {
+                break;
+            }
+            self.cholesky.solve_in_place(r).map_err(|error| Error::Factorisation(error.to_string()))?;
+            x.iter_mut().zip(&*r).for_each(|(x, r)| *x += r);
+            attempt.iterations += 1;
+            attempt.flops += 4.0 * self.cholesky.factor_entries() as f64;
+        }
+        attempt.residual = system.operator.residual(system.b, x, r);
+        if attempt.residual <= stop.target {
+            attempt.end = End::Solved;
+        }
+        Ok(attempt)
+    }
+
+    /// Whether a direct solve of this system needs no new factorisation.
+    pub fn is_factored(&self, system: System) -> bool {
+        self.factored == Some(Key::of(system))
+    }
+}

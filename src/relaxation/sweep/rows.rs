@@ -1,0 +1,262 @@
+//! A split into its diagonal and triangles, and the arithmetic of one row.
+//!
+//! The entry next to the diagonal, a_{i,i-1}, is kept apart (`link`): in a solve with a triangle the unknown before it is the
+//! newest one, so it is used last and from a register. The chain from one row to the next is then one product and
+//! one difference long; everything else overlaps with the rows before.
+
+/// D + c I: one value for all rows where D is constant.
+pub struct Diagonal {
+    /// D, n entries or one.
+    unshifted: Vec<f64>,
+    value: Vec<f64>,
+    inverse: Vec<f64>,
+    /// Row to index: all ones where every row has its own value, 0 where all share the first.
+    mask: usize,
+}
+
+impl Diagonal {
+    pub fn new(diagonal: &[f64]) -> Self {
+        let constant = diagonal.iter().all(|d| *d == diagonal[0]);
+        let unshifted =
+            if constant { vec![diagonal.first().copied().unwrap_or(1.0)] } else { diagonal.to_vec() };
+        let mask = if constant { 0 } else { usize::MAX };
+        let mut this = Self { value: unshifted.clone(), inverse: unshifted.clone(), unshifted, mask };
+        this.set_shift(0.0);
+        this
+    }
+
+    pub fn set_shift(&mut self, shift: f64) {
+        for ((value, inverse), d) in self.value.iter_mut().zip(&mut self.inverse).zip(&self.unshifted) {
+            *value = d + shift;
+            *inverse = 1.0 / *value;
+        }
+    }
+
+    #[inline(always)]
+    pub fn value(&self, i: usize) -> f64 {
+        self.value[i & self.mask]
+    }
+
+    #[inline(always)]
+    pub fn inverse(&self, i: usize) -> f64 {
+        self.inverse[i & self.mask]
+    }
+}
+
+/// Compressed rows of a strict triangle.
+#[derive(Default)]
+pub struct Triangle {
+    starts: Vec<u32>,
+    columns: Vec<u32>,
+    values: Vec<f64>,
+}
+
+impl Triangle {
+    fn with_capacity(rows: usize, entries: usize) -> Self {
+        let mut starts = Vec::with_capacity(rows + 1);
+        starts.push(0);
+        Self { starts, columns: Vec::with_capacity(entries), values: Vec::with_capacity(entries) }
+    }
+
+    fn push(&mut self, column: usize, value: f64) {
+        self.columns.push(column as u32);
+        self.values.push(value);
+    }
+
+    fn end_row(&mut self) {
+        self.starts.push(self.columns.len() as u32);
+    }
+
+    /// The sum of a_ij x_j over the entries of row i, in their order.
+    ///
+    /// # Safety
+    /// i is a row, and x points to as many readable entries as there are rows, none of row i's columns written meanwhile.
+    #[inline(always)]
+    unsafe fn dot(&self, i: usize, x: *const f64) -> f64 {
+        // SAFETY: `starts` has rows + 1 ascending entries up to the number of columns, each column is below the number of rows
+        unsafe {
+            let (start, end) = (*self.starts.get_unchecked(i), *self.starts.get_unchecked(i + 1));
+            let mut sum = 0.0;
+            for k in start as usize..end as usize {
+                sum += *self.values.get_unchecked(k) * *x.add(*self.columns.get_unchecked(k) as usize);
+            }
+            sum
+        }
+    }
+
+    pub fn columns_of(&self, i: usize) -> &[u32] {
+        &self.columns[self.starts[i] as usize..self.starts[i + 1] as usize]
+    }
+
+    fn entries_of(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+        let range = self.starts[i] as usize..self.starts[i + 1] as usize;
+        self.columns[range.clone()].iter().map(|&j| j as usize).zip(self.values[range].iter().copied())
+    }
+}
+
+/// A = D + L + L', symmetric, all of D positive.
+pub struct Split {
+    pub diagonal: Diagonal,
+    /// a_{i,i-1} for i in 0..=n, with 0 at both ends.
+    pub link: Vec<f64>,
+    /// L and L' without the links.
+    pub lower: Triangle,
+    pub upper: Triangle,
+}
+
+/// What the rows of the triangles are made from: row i's entries left of the diagonal, then those right of it.
+pub struct Builder {
+    split: Split,
+    n: usize,
+    row: usize,
+}
+
+impl Builder {
+    pub fn new(diagonal: &[f64], nonzeros: usize) -> Self {
+        let n = diagonal.len();
+        let half = nonzeros / 2;
+        let split = Split {
+            diagonal: Diagonal::new(diagonal),
+            link: vec![0.0; n + 1],
+            lower: Triangle::with_capacity(n, half),
+            upper: Triangle::with_capacity(n, half),
+        };
+        Self { split, n, row: 0 }
+    }
+
+    /// An entry of the current row, not on the diagonal; columns ascending.
+    pub fn push(&mut self, column: usize, value: f64) {
+        debug_assert!(column < self.n && column != self.row);
+        if column + 1 == self.row {
+            self.split.link[self.row] = value;
+        } else if column < self.row {
+            self.split.lower.push(column, value);
+        } else if column > self.row + 1 {
+            self.split.upper.push(column, value);
+        }
+    }
+
+    pub fn end_row(&mut self) {
+        self.split.lower.end_row();
+        self.split.upper.end_row();
+        self.row += 1;
+    }
+
+    pub fn finish(self) -> Split {
+        debug_assert_eq!(self.row, self.n);
+        self.split
+    }
+}
+
+/// Vectors that the rows of one sweep read and write, as pointers: in a sweep by levels several threads hold them.
+///
+/// In each function below row i must be a row of the matrix, every pointer must reach n entries, and no other thread may write
+/// what row i reads: entries of the written vector at the row's columns in the triangle that the sweep has behind it.
+impl Split {
+    pub fn n(&self) -> usize {
+        self.link.len() - 1
+    }
+
+    /// The new x_i of a forward sweep and the square of the row's residual, x_{i-1} and x_{i+1} given.
+    ///
+    /// # Safety
+    /// See above.
+    #[inline(always)]
+    pub unsafe fn sor_forward_row(
+        &self,
+        i: usize,
+        omega: f64,
+        b_i: f64,
+        x: *const f64,
+        [before, after]: [f64; 2],
+    ) -> (f64, f64) {
+        let weight = omega * self.diagonal.inverse(i);
+        // SAFETY: as the caller promises
+        let (old, others) = unsafe { (*x.add(i), self.lower.dot(i, x) + self.upper.dot(i, x)) };
+        let rest = b_i - others - self.link[i + 1] * after;
+        let new = (rest * weight + (1.0 - omega) * old) - (self.link[i] * weight) * before;
+        let residual = (new - old) * self.diagonal.value(i);
+        (new, residual * residual)
+    }
+
+    /// The same for a backward sweep.
+    ///
+    /// # Safety
+    /// See above.
+    #[inline(always)]
+    pub unsafe fn sor_backward_row(
+        &self,
+        i: usize,
+        omega: f64,
+        b_i: f64,
+        x: *const f64,
+        [before, after]: [f64; 2],
+    ) -> (f64, f64) {
+        let weight = omega * self.diagonal.inverse(i);
+        // SAFETY: as the caller promises
+        let (old, others) = unsafe { (*x.add(i), self.lower.dot(i, x) + self.upper.dot(i, x)) };
+        let rest = b_i - others - self.link[i] * before;
+        let new = (rest * weight + (1.0 - omega) * old) - (self.link[i + 1] * weight) * after;
+        let residual = (new - old) * self.diagonal.value(i);
+        (new, residual * residual)
+    }
+
+    /// Row i of E^{-1}: (right - sum of l_ij y_j) omega / d_i, y_{i-1} given.
+    ///
+    /// # Safety
+    /// See above.
+    #[inline(always)]
+    pub unsafe fn lower_row(&self, i: usize, omega: f64, right: f64, y: *const f64, before: f64) -> f64 {
+        let weight = omega * self.diagonal.inverse(i);
+        // SAFETY: as the caller promises
+        let rest = right - unsafe { self.lower.dot(i, y) };
+        rest * weight - (self.link[i] * weight) * before
+    }
+
+    /// Row i of E^{-T}, y_{i+1} given.
+    ///
+    /// # Safety
+    /// See above.
+    #[inline(always)]
+    pub unsafe fn upper_row(&self, i: usize, omega: f64, right: f64, y: *const f64, after: f64) -> f64 {
+        let weight = omega * self.diagonal.inverse(i);
+        // SAFETY: as the caller promises
+        let rest = right - unsafe { self.upper.dot(i, y) };
+        rest * weight - (self.link[i + 1] * weight) * after
+    }
+
+    /// Row i of (A + c I) x.
+    pub fn product_row(&self, i: usize, x: &[f64]) -> f64 {
+        debug_assert!(x.len() == self.n() && i < x.len());
+        let pointer = x.as_ptr();
+        let before = if i > 0 { x[i - 1] } else { 0.0 };
+        // SAFETY: x has n entries and nobody writes them
+        unsafe {
+            (self.lower.dot(i, pointer) + self.upper.dot(i, pointer))
+                + (self.link[i] * before + self.link[i + 1] * x.get(i + 1).copied().unwrap_or(0.0))
+                + self.diagonal.value(i) * x[i]
+        }
+    }
+
+    /// Row i of E g.
+    pub fn lower_product_row(&self, i: usize, omega: f64, g: &[f64]) -> f64 {
+        debug_assert!(g.len() == self.n() && i < g.len());
+        let before = if i > 0 { g[i - 1] } else { 0.0 };
+        // SAFETY: g has n entries and nobody writes them
+        let sum = unsafe { self.lower.dot(i, g.as_ptr()) };
+        sum + self.link[i] * before + self.diagonal.value(i) / omega * g[i]
+    }
+
+    /// The entries of row i, columns ascending.
+    pub fn row(&self, i: usize, entry: &mut dyn FnMut(usize, f64)) {
+        self.lower.entries_of(i).for_each(|(j, value)| entry(j, value));
+        if i > 0 && self.link[i] != 0.0 {
+            entry(i - 1, self.link[i]);
+        }
+        entry(i, self.diagonal.value(i));
+        if self.link[i + 1] != 0.0 {
+            entry(i + 1, self.link[i + 1]);
+        }
+        self.upper.entries_of(i).for_each(|(j, value)| entry(j, value));
+    }
+}
