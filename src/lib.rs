@@ -7,6 +7,7 @@
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
+//! | [`relu`] | two-layer ReLU networks to a certified optimum, by convex programs |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
 //! ```
@@ -26,6 +27,7 @@ pub mod coordinate;
 pub mod linalg;
 pub mod problem;
 pub mod read;
+pub mod relu;
 #[cfg(feature = "plot")]
 pub mod report;
 

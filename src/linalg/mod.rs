@@ -7,10 +7,13 @@
 //! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
 //! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
+//! - [`panel`]: products of dense matrices in panels of columns;
+//! - [`cone_projection`]: projection onto {v : g_k'v >= 0};
 //! - [`sketch`]: random matrices that shorten tall ones;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line.
 
 pub mod block;
+pub mod cone_projection;
 pub mod design;
 pub mod elementary;
 pub mod factor;
@@ -19,6 +22,7 @@ mod gram;
 pub mod krylov;
 pub mod line_search;
 mod normal;
+pub mod panel;
 pub mod product;
 pub mod sketch;
 

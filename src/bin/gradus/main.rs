@@ -10,6 +10,8 @@ mod options;
 mod output;
 mod plot;
 mod predict;
+mod relu;
+mod relu_file;
 mod reproduce;
 mod sif;
 mod solver;
@@ -34,6 +36,7 @@ enum Command {
     Fit(fit::Arguments),
     Graph(graph::Arguments),
     Predict(predict::Arguments),
+    Relu(relu::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
     Reproduce(reproduce::Arguments),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Relu(arguments) => relu::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

@@ -3,14 +3,17 @@
 use std::time::Instant;
 
 use clap::Args;
+use gradus::problem::Classes;
 use serde_json::json;
+use sprs::CsMatI;
 
 use crate::dataset::{self, response, score};
 use crate::model_file::ModelFile;
 use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
+use crate::relu_file::{self, NetworkFile};
 
-/// Predict with a model that `gradus fit --model` wrote: one prediction a line, as label or target.
+/// Predict with a model that `gradus fit --model` or `gradus relu --model` wrote: one prediction a line, as label or target.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -40,20 +43,21 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     start_threads(arguments.threads)?;
     check_distinct(&[&arguments.model, &arguments.data], &[])?;
     let started = Instant::now();
-    let model = ModelFile::read(&arguments.model)?;
-    let data = dataset::read_for_model(&arguments.data, model.columns, arguments.quiet)?;
+    let model = Model::read(&arguments.model)?;
+    let data = dataset::read_for_model(&arguments.data, model.columns(), arguments.quiet)?;
     let read_seconds = started.elapsed().as_secs_f64();
     let solved = Instant::now();
     let z = model.predictors(&data.matrix);
+    let (loss, classes) = model.response();
     let predictions: Vec<f64> = z
         .iter()
-        .map(|&z| match model.classes {
+        .map(|&z| match classes {
             _ if arguments.scores => z,
             Some(classes) => classes.label(z),
-            None => response(&model.loss, z),
+            None => response(loss, z),
         })
         .collect();
-    let score = score(&model.loss, model.classes, &z, &data.labels);
+    let score = score(loss, classes, &z, &data.labels);
     if arguments.json {
         let own = json!({
             "seconds": solved.elapsed().as_secs_f64(), "rows": predictions.len(), "accuracy": score.accuracy,
@@ -74,4 +78,46 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         );
     }
     Ok(Finish::Done)
+}
+
+/// Any model that the program writes.
+enum Model {
+    Linear(ModelFile),
+    Network(NetworkFile),
+}
+
+impl Model {
+    /// Reads the file as what it says it is; as a linear model where it says nothing.
+    fn read(path: &str) -> Result<Self, Failure> {
+        #[derive(serde::Deserialize)]
+        struct Kind {
+            format: String,
+        }
+        let source = gradus::read::Source::open(path)?;
+        let network =
+            serde_json::from_slice::<Kind>(source.bytes()).is_ok_and(|kind| kind.format == relu_file::FORMAT);
+        if network { NetworkFile::read(path).map(Self::Network) } else { ModelFile::read(path).map(Self::Linear) }
+    }
+
+    fn columns(&self) -> usize {
+        match self {
+            Self::Linear(model) => model.columns,
+            Self::Network(model) => model.columns,
+        }
+    }
+
+    fn predictors(&self, matrix: &CsMatI<f64, u32>) -> Vec<f64> {
+        match self {
+            Self::Linear(model) => model.predictors(matrix),
+            Self::Network(model) => model.predictors(matrix),
+        }
+    }
+
+    /// Name of the loss and the labels of the classes.
+    fn response(&self) -> (&str, Option<Classes>) {
+        match self {
+            Self::Linear(model) => (&model.loss, model.classes),
+            Self::Network(model) => (&model.loss, model.classes),
+        }
+    }
 }
