@@ -11,6 +11,7 @@
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 //! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
 //! | [`relaxation`] | sequences of sparse linear systems: SOR and SSOR-CG, omega by formula, probe or learning |
+//! | [`relu`] | two-layer ReLU networks to a certified optimum, by convex programs |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
 //! ```
@@ -33,6 +34,7 @@ pub mod linalg;
 pub mod problem;
 pub mod read;
 pub mod relaxation;
+pub mod relu;
 #[cfg(feature = "plot")]
 pub mod report;
 pub mod transport;

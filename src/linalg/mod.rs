@@ -8,6 +8,8 @@
 //! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
 //! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
+//! - [`panel`]: products of dense matrices in panels of columns;
+//! - [`cone_projection`]: projection onto {v : g_k'v >= 0};
 //! - [`sketch`]: random matrices that shorten tall ones;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line;
 //! - [`tall`]: row-major matrices of few columns, such as low-rank factors;
@@ -15,6 +17,7 @@
 //! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices.
 
 pub mod block;
+pub mod cone_projection;
 pub mod design;
 pub mod elementary;
 pub mod exponential;
@@ -25,6 +28,7 @@ pub mod krylov;
 pub mod line_search;
 mod multiple;
 mod normal;
+pub mod panel;
 pub mod product;
 mod row;
 pub mod sketch;

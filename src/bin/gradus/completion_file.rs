@@ -44,20 +44,6 @@ impl CompletionFile {
         Ok(file)
     }
 
-    /// Whether a file says that it is of this kind. What can't be read is not.
-    pub fn is_one(path: &str) -> bool {
-        #[derive(Deserialize)]
-        struct Kind {
-            format: String,
-        }
-        // standard input can be read only once
-        if path == "-" {
-            return false;
-        }
-        let Ok(source) = Source::open(path) else { return false };
-        serde_json::from_slice::<Kind>(source.bytes()).is_ok_and(|kind| kind.format == FORMAT)
-    }
-
     fn check(&self) -> anyhow::Result<()> {
         ensure!(self.format == FORMAT, "the format is '{}'; expected '{FORMAT}'", self.format);
         ensure!(self.version == 1, "the version is {}; this program reads version 1", self.version);

@@ -16,6 +16,8 @@ mod plot;
 mod predict;
 mod predict_completion;
 mod ratings;
+mod relu;
+mod relu_file;
 mod reproduce;
 mod sif;
 mod solver;
@@ -43,6 +45,7 @@ enum Command {
     Nlp(nlp::Arguments),
     Linsolve(linsolve::Arguments),
     Predict(predict::Arguments),
+    Relu(relu::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
     Reproduce(reproduce::Arguments),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Nlp(arguments) => nlp::run(&arguments),
         Command::Linsolve(arguments) => linsolve::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
+        Command::Relu(arguments) => relu::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),

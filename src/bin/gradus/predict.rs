@@ -3,16 +3,19 @@
 use std::time::Instant;
 
 use clap::Args;
+use gradus::read::Source;
 use serde_json::json;
+use sprs::CsMatI;
 
-use crate::completion_file::CompletionFile;
+use crate::completion_file;
 use crate::dataset::{self, Labels, response};
 use crate::model_file::ModelFile;
 use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
 use crate::predict_completion;
+use crate::relu_file::{self, NetworkFile};
 
-/// Predict with a model that `fit --model` or `complete --model` wrote: one prediction a line.
+/// Predict with a model that `fit`, `relu` or `complete` wrote with `--model`: one prediction a line.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -54,15 +57,15 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     start_threads(arguments.threads)?;
     let inputs = [Some(&arguments.model), arguments.data.as_ref(), arguments.exclude.as_ref()];
     check_distinct(&inputs.into_iter().flatten().map(|input| &**input).collect::<Vec<_>>(), &[])?;
-    if CompletionFile::is_one(&arguments.model) {
+    if model_format(&arguments.model).as_deref() == Some(completion_file::FORMAT) {
         return predict_completion::run(arguments);
     }
     let started = Instant::now();
-    let model = ModelFile::read(&arguments.model)?;
+    let model = Model::read(&arguments.model)?;
     let Some(data) = &arguments.data else {
         return Err(Failure::Usage("a file of data is needed: --top is for completed matrices".into()));
     };
-    let data = dataset::read_for_model(data, model.columns, arguments.quiet)?;
+    let data = dataset::read_for_model(data, model.columns(), arguments.quiet)?;
     let read_seconds = started.elapsed().as_secs_f64();
     let solved = Instant::now();
     let z = model.predictors(&data.matrix);
@@ -72,9 +75,9 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
             z.chunks_exact(labels.len()).map(|z| Labels::most_likely(labels, z)).collect()
         }
         Labels::Two(classes) => z.iter().map(|&z| classes.label(z)).collect(),
-        Labels::None => z.iter().map(|&z| response(&model.loss, z)).collect(),
+        Labels::None => z.iter().map(|&z| response(model.loss(), z)).collect(),
     };
-    let score = meaning.score(&model.loss, &z, &data.labels);
+    let score = meaning.score(model.loss(), &z, &data.labels);
     if arguments.json {
         let own = json!({
             "seconds": solved.elapsed().as_secs_f64(), "rows": predictions.len(), "accuracy": score.accuracy,
@@ -105,4 +108,68 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
 /// Predictors as JSON: a number a row, or a list of one number per class.
 fn scores(z: &[f64], width: usize) -> serde_json::Value {
     if width == 1 { json!(z) } else { json!(z.chunks_exact(width).collect::<Vec<_>>()) }
+}
+
+/// The format that a model file names; none where it names none or can't be read.
+fn model_format(path: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        format: String,
+    }
+    // standard input can be read only once
+    let source = Source::open(Some(path).filter(|path| *path != "-")?).ok()?;
+    serde_json::from_slice::<Kind>(source.bytes()).ok().map(|kind| kind.format)
+}
+
+/// Any model of labelled rows that the program writes.
+enum Model {
+    Linear(ModelFile),
+    Network(NetworkFile),
+}
+
+impl Model {
+    /// Reads the file as what it says it is; as a linear model where it says nothing.
+    fn read(path: &str) -> Result<Self, Failure> {
+        if model_format(path).as_deref() == Some(relu_file::FORMAT) {
+            NetworkFile::read(path).map(Self::Network)
+        } else {
+            ModelFile::read(path).map(Self::Linear)
+        }
+    }
+
+    fn columns(&self) -> usize {
+        match self {
+            Self::Linear(model) => model.columns,
+            Self::Network(model) => model.columns,
+        }
+    }
+
+    /// Numbers that a row's prediction has.
+    fn width(&self) -> usize {
+        match self {
+            Self::Linear(model) => model.width(),
+            Self::Network(_) => 1,
+        }
+    }
+
+    fn predictors(&self, matrix: &CsMatI<f64, u32>) -> Vec<f64> {
+        match self {
+            Self::Linear(model) => model.predictors(matrix),
+            Self::Network(model) => model.predictors(matrix),
+        }
+    }
+
+    fn loss(&self) -> &str {
+        match self {
+            Self::Linear(model) => &model.loss,
+            Self::Network(model) => &model.loss,
+        }
+    }
+
+    fn meaning(&self) -> Labels {
+        match self {
+            Self::Linear(model) => model.meaning(),
+            Self::Network(model) => model.classes.map_or(Labels::None, Labels::Two),
+        }
+    }
 }

@@ -1,0 +1,356 @@
+//! Solving over given patterns: which algorithm, in which order, and what is returned.
+
+use rayon::prelude::*;
+
+use super::admm::{Admm, Splitting};
+use super::interior::{self, Group};
+use super::network::{Block, Blocks, Network};
+use super::training::{Program, Training};
+use super::{Error, Loss, Method, Patterns, certificate};
+use crate::control::{Run, Status};
+use crate::linalg::cone_projection::ConeProjection;
+use crate::linalg::product::norm;
+
+/// The program over some patterns.
+pub(super) struct Instance<'a> {
+    pub training: &'a Training,
+    pub patterns: &'a Patterns,
+    pub program: Program,
+    /// +1 and -1 for every kept row, one vector per pattern.
+    pub signs: Vec<Vec<f64>>,
+    /// A weight inside each pattern's cone.
+    pub inside: Vec<Vec<f64>>,
+}
+
+/// A feasible point: columns (pattern, +), (pattern, -) one after the other, in the program's variables.
+#[derive(Debug, Clone)]
+pub(super) struct Feasible {
+    /// d numbers a column.
+    pub v: Vec<f64>,
+    /// A dual point: minus a subgradient of the loss near the outputs.
+    pub slope: Vec<f64>,
+    pub gap: certificate::Gap,
+}
+
+/// What the run has cost so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    pub admm: u64,
+    pub interior: u64,
+    pub projections: u64,
+    pub factorizations: u64,
+}
+
+impl<'a> Instance<'a> {
+    pub fn new(training: &'a Training, patterns: &'a Patterns) -> Result<Self, Error> {
+        let program = Program::new(training)?;
+        let sign = |i: usize, k: usize| if patterns.is_active(i, k) { 1.0 } else { -1.0 };
+        let signs =
+            (0..patterns.len()).map(|i| program.kept.iter().map(|&k| sign(i, k)).collect()).collect();
+        let inside = (0..patterns.len()).map(|i| program.inward(patterns.gate(i))).collect();
+        Ok(Self { training, patterns, program, signs, inside })
+    }
+
+    /// Columns of a point: two a pattern.
+    pub fn columns(&self) -> usize {
+        2 * self.signs.len()
+    }
+
+    /// Outputs of a point with the patterns as they are given.
+    pub fn outputs(&self, v: &[f64]) -> Vec<f64> {
+        let Program { n, d, .. } = self.program;
+        let mut outputs = vec![0.0; n];
+        let mut z = vec![0.0; n];
+        for (j, v) in v.chunks_exact(d.max(1)).enumerate() {
+            if v.iter().any(|&v| v != 0.0) {
+                self.program.multiply(v, &mut z);
+                let sign = if j % 2 == 0 { 1.0 } else { -1.0 };
+                for ((out, &z), &e) in outputs.iter_mut().zip(&z).zip(&self.signs[j / 2]) {
+                    *out += if e > 0.0 { sign * z } else { 0.0 };
+                }
+            }
+        }
+        outputs
+    }
+
+    /// Every block projected onto its cone: the nearest feasible point.
+    pub fn repair(&self, v: &mut [f64], work: &mut Work) {
+        let Program { d, .. } = self.program;
+        work.projections += v.chunks_exact(d).filter(|v| v.iter().any(|&v| v != 0.0)).count() as u64;
+        v.par_chunks_exact_mut(d).enumerate().for_each_init(ConeProjection::default, |cone, (j, v)| {
+            if v.iter().any(|&v| v != 0.0) {
+                cone.project(&self.program.rows, &self.signs[j / 2], &self.program.norms, v);
+                v.copy_from_slice(&cone.projection);
+            }
+        });
+    }
+
+    /// The gap at a feasible point; the slope is that of the outputs unless one is given.
+    pub fn certify(&self, v: Vec<f64>, slope: Option<Vec<f64>>, known: &[f64]) -> Feasible {
+        let outputs = self.outputs(&v);
+        let at = |(&z, &y): (&f64, &f64)| self.program.loss.derivative(z, y);
+        let slope = slope.unwrap_or_else(|| outputs.iter().zip(&self.program.y).map(at).collect());
+        let norms = certificate::norms(&self.program, &self.signs, &slope, known);
+        let penalty = v.chunks_exact(self.program.d.max(1)).map(norm).sum();
+        let gap = certificate::from_norms(&self.program, norms, &outputs, penalty, &slope);
+        Feasible { v, slope, gap }
+    }
+
+    /// Blocks below this share of the largest are rounding: they are set to zero.
+    pub fn drop_dust(&self, v: &mut [f64]) {
+        let d = self.program.d.max(1);
+        let largest = v.chunks_exact(d).map(norm).fold(0.0, f64::max);
+        for v in v.chunks_exact_mut(d).filter(|v| norm(v) <= 1e-9 * largest) {
+            v.fill(0.0);
+        }
+    }
+
+    /// The non-zero blocks in the data's own variables.
+    pub fn blocks(&self, v: &[f64]) -> Blocks {
+        let columns = v.chunks_exact(self.program.d.max(1)).enumerate();
+        let nonzero = columns.filter(|(_, v)| v.iter().any(|&v| v != 0.0));
+        let block = |(j, v): (usize, &[f64])| Block {
+            pattern: j / 2,
+            sign: if j % 2 == 0 { 1.0 } else { -1.0 },
+            weights: self.program.outward(v),
+        };
+        Blocks(nonzero.map(block).collect())
+    }
+
+    /// A point from blocks in the data's own variables; blocks of one column are added.
+    pub fn point(&self, blocks: &Blocks) -> Vec<f64> {
+        let d = self.program.d;
+        let mut v = vec![0.0; d * self.columns()];
+        for block in &blocks.0 {
+            let j = 2 * block.pattern + usize::from(block.sign < 0.0);
+            let own = self.program.inward(&block.weights);
+            v[j * d..(j + 1) * d].iter_mut().zip(own).for_each(|(v, w)| *v += w);
+        }
+        v
+    }
+}
+
+/// One relative gap for all methods: over the objective, or absolute where that is zero.
+pub(super) fn relative(gap: &certificate::Gap) -> f64 {
+    if gap.objective > 0.0 { gap.gap / gap.objective } else { gap.gap }
+}
+
+/// Solves over the instance's patterns.
+pub(super) fn solve(
+    instance: &Instance,
+    method: Method,
+    admm: &Admm,
+    start: Option<Vec<f64>>,
+    run: &mut Run,
+    work: &mut Work,
+) -> Result<(Status, Feasible), Error> {
+    let columns = instance.columns();
+    let zero = vec![0.0; instance.program.d * columns];
+    if instance.program.n == 0
+        || certificate::zero_is_optimal(&instance.program, &instance.signs, &instance.inside)
+    {
+        let feasible = instance.certify(zero, None, &[]);
+        let status = run.record(feasible.gap.objective, relative(&feasible.gap), &EXTRA);
+        return Ok((status.unwrap_or(Status::Solved), feasible));
+    }
+    match method {
+        Method::Auto => identify_and_finish(instance, admm, start, run, work),
+        Method::InteriorPoint => {
+            let all: Vec<usize> = (0..columns).collect();
+            finish(instance, all, run, work)
+        }
+        Method::Admm => splitting(instance, admm, start, run, work),
+    }
+}
+
+/// The trace's own columns where there is nothing to say.
+pub(super) const EXTRA: [f64; 2] = [f64::NAN, f64::NAN];
+
+/// ADMM to the tolerance, its iterates repaired and certified at growing intervals.
+fn splitting(
+    instance: &Instance,
+    admm: &Admm,
+    start: Option<Vec<f64>>,
+    run: &mut Run,
+    work: &mut Work,
+) -> Result<(Status, Feasible), Error> {
+    let mut state = Splitting::new(&instance.program, instance.patterns, &instance.signs, admm)?;
+    let mut best = instance.certify(vec![0.0; instance.program.d * instance.columns()], None, &[]);
+    if let Some(start) = start {
+        state.warm(&by_sign(&start, instance.program.d));
+        let repaired = checked(instance, start, None, work);
+        if repaired.gap.objective < best.gap.objective {
+            best = repaired;
+        }
+    }
+    let balanced = (run.limits().max_iterations as f64 * 0.6) as u64;
+    let mut next_check = 25;
+    loop {
+        let extra = [state.residuals.0, state.residuals.1];
+        let stopped = run.record(best.gap.objective, relative(&best.gap), &extra);
+        if let Some(status) = stopped {
+            if status != Status::Solved {
+                best = better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
+            }
+            let solved = relative(&best.gap) <= run.limits().tolerance;
+            return Ok((if solved { Status::Solved } else { status }, best));
+        }
+        state.step()?;
+        work.admm += 1;
+        if admm.balance && work.admm.is_multiple_of(50) && work.admm <= balanced {
+            state.balance()?;
+        }
+        if work.admm >= next_check {
+            next_check = work.admm + 25.max(work.admm / 8);
+            best = better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
+        }
+    }
+}
+
+/// A point repaired and certified.
+fn checked(instance: &Instance, mut v: Vec<f64>, slope: Option<Vec<f64>>, work: &mut Work) -> Feasible {
+    instance.repair(&mut v, work);
+    instance.certify(v, slope, &[])
+}
+
+/// The point of the smaller relative gap.
+fn better(old: Feasible, new: Feasible) -> Feasible {
+    if relative(&new.gap) < relative(&old.gap) { new } else { old }
+}
+
+/// Columns ordered (all +, all -) as (+, -) pairs.
+fn paired(v: &[f64], instance: &Instance) -> Vec<f64> {
+    let d = instance.program.d;
+    let count = instance.signs.len();
+    (0..2 * count).flat_map(|j| v[(j / 2 + (j % 2) * count) * d..][..d].iter().copied()).collect()
+}
+
+/// The reverse of [`paired`].
+fn by_sign(v: &[f64], d: usize) -> Vec<f64> {
+    let plus = v.chunks_exact(2 * d).flat_map(|pair| &pair[..d]);
+    plus.chain(v.chunks_exact(2 * d).flat_map(|pair| &pair[d..])).copied().collect()
+}
+
+/// ADMM iterations before the interior-point method takes over.
+const IDENTIFYING: usize = 120;
+
+/// A few ADMM iterations tell which blocks matter; the interior-point method solves over those; blocks that the
+/// certificate finds missing join, until none is.
+fn identify_and_finish(
+    instance: &Instance,
+    admm: &Admm,
+    start: Option<Vec<f64>>,
+    run: &mut Run,
+    work: &mut Work,
+) -> Result<(Status, Feasible), Error> {
+    // a random sample uses nearly all of its blocks: choosing pays only where there are many
+    if instance.columns() <= 240 && start.is_none() {
+        return finish(instance, (0..instance.columns()).collect(), run, work);
+    }
+    let mut state = Splitting::new(&instance.program, instance.patterns, &instance.signs, admm)?;
+    if let Some(start) = &start {
+        state.warm(&by_sign(start, instance.program.d));
+    }
+    let at_zero = instance.program.loss_value(&vec![0.0; instance.program.n]);
+    for _ in 0..IDENTIFYING {
+        let extra = [state.residuals.0, state.residuals.1];
+        if let Some(status) = run.record(at_zero, 1.0, &extra) {
+            let best = checked(instance, paired(&state.blocks(), instance), state.slope(), work);
+            return Ok((status, best));
+        }
+        state.step()?;
+        work.admm += 1;
+    }
+    let count = instance.signs.len();
+    let live = (0..2 * count).filter(|j| state.is_live(j / 2 + (j % 2) * count, 0.95)).collect();
+    finish(instance, live, run, work)
+}
+
+/// The interior-point method over some columns, joined by those that the certificate finds missing.
+fn finish(
+    instance: &Instance,
+    mut live: Vec<usize>,
+    run: &mut Run,
+    work: &mut Work,
+) -> Result<(Status, Feasible), Error> {
+    let Program { d, beta, .. } = instance.program;
+    let tolerance = run.limits().tolerance;
+    let mut best: Option<Feasible> = None;
+    loop {
+        let groups: Vec<Group> =
+            live.iter().map(|&j| Group { pattern: j / 2, positive: j % 2 == 0 }).collect();
+        let blocks = interior::Blocks {
+            program: &instance.program,
+            signs: &instance.signs,
+            inside: &instance.inside,
+            groups: &groups,
+        };
+        let whole = live.len() == instance.columns();
+        let mut note = |run: &mut Run, objective: f64, relative: f64| {
+            // over a part of the blocks the gap proves nothing yet
+            let proved = if whole { relative } else { relative.max(tolerance * 1.000_001).max(1e-300) };
+            run.record(objective, proved, &EXTRA).filter(|status| *status != Status::Solved)
+        };
+        let point = interior::solve(&blocks, 0.5 * tolerance, run, &mut note)?;
+        work.interior += point.iterations;
+        work.factorizations += point.iterations * (live.len() as u64 + 1);
+        let mut v = vec![0.0; d * instance.columns()];
+        let mut known = vec![f64::NAN; instance.columns()];
+        for ((&j, own), bound) in live.iter().zip(point.v.chunks_exact(d)).zip(&point.norms) {
+            v[j * d..(j + 1) * d].copy_from_slice(own);
+            known[j] = *bound;
+        }
+        instance.drop_dust(&mut v);
+        // iterates may miss their cones by what is left of the start
+        instance.settle(&mut v, work);
+        let slope = (instance.program.loss == Loss::Hinge || point.status == Status::Solved).then_some(point.slope);
+        if slope.is_none() {
+            known.fill(f64::NAN);
+        }
+        let feasible = instance.certify(v, slope, &known);
+        let solved = relative(&feasible.gap) <= tolerance;
+        let missing: Vec<usize> = (0..instance.columns())
+            .filter(|j| live.binary_search(j).is_err() && feasible.gap.norms[*j] > beta * (1.0 + 0.1 * tolerance))
+            .collect();
+        let ended = matches!(point.status, Status::Interrupted | Status::TimeLimit | Status::IterationLimit);
+        let feasible = match best.take() {
+            Some(old) => better(old, feasible),
+            None => feasible,
+        };
+        if solved || ended || missing.is_empty() {
+            let status = if solved { Status::Solved } else if ended { point.status } else { Status::Stalled };
+            run.record(feasible.gap.objective, relative(&feasible.gap), &EXTRA);
+            return Ok((status, feasible));
+        }
+        best = Some(feasible);
+        live.extend(missing);
+        live.sort_unstable();
+    }
+}
+
+impl Instance<'_> {
+    /// Projects the blocks that are outside their cones.
+    fn settle(&self, v: &mut [f64], work: &mut Work) {
+        let Program { n, d, .. } = self.program;
+        let mut z = vec![0.0; n];
+        for (j, v) in v.chunks_exact_mut(d).enumerate() {
+            if v.iter().all(|&v| v == 0.0) {
+                continue;
+            }
+            self.program.multiply(v, &mut z);
+            if z.iter().zip(&self.signs[j / 2]).any(|(z, e)| z * e < 0.0) {
+                let mut cone = ConeProjection::default();
+                cone.project(&self.program.rows, &self.signs[j / 2], &self.program.norms, v);
+                v.copy_from_slice(&cone.projection);
+                work.projections += 1;
+            }
+        }
+    }
+
+    /// The network of a point, with the objective that it has with true activations.
+    pub fn network(&self, v: &[f64]) -> (Network, f64) {
+        let network = self.blocks(v).network(self.training.columns());
+        let objective = network.objective(self.training);
+        (network, objective)
+    }
+}
