@@ -7,6 +7,7 @@
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
+//! | [`surrogate`] | models whose gradient oracle is costly, by target-space surrogates |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
 //! ```
@@ -28,6 +29,7 @@ pub mod problem;
 pub mod read;
 #[cfg(feature = "plot")]
 pub mod report;
+pub mod surrogate;
 
 /// What most programs need.
 pub mod prelude {

@@ -2,6 +2,7 @@
 //!
 //! - [`design`]: [`DesignMatrix`], the rows and columns of one data matrix, sparse or dense;
 //! - [`block`]: [`ColumnBlock`], a few columns of it, compact, with their weighted Gram matrix;
+//! - [`row_block`]: [`RowBlock`], a few rows of it, compact, with their Gram matrices;
 //! - [`product`]: dots, norms and sparse products with a fixed order of summation;
 //! - [`elementary`]: exponential and logarithm for vector loops;
 //! - [`factor`]: Cholesky, QR and symmetric indefinite factorisations, symbolic analysis kept;
@@ -20,8 +21,10 @@ pub mod krylov;
 pub mod line_search;
 mod normal;
 pub mod product;
+pub mod row_block;
 pub mod sketch;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};
 pub use normal::NormalWorkspace;
+pub use row_block::RowBlock;

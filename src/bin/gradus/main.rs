@@ -4,6 +4,7 @@
 
 mod dataset;
 mod fit;
+mod fit_surrogate;
 mod graph;
 mod model_file;
 mod options;
