@@ -12,6 +12,7 @@
 //! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
 //! | [`relaxation`] | sequences of sparse linear systems: SOR and SSOR-CG, omega by formula, probe or learning |
 //! | [`relu`] | two-layer ReLU networks to a certified optimum, by convex programs |
+//! | [`surrogate`] | models whose gradient oracle is costly, by target-space surrogates |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
 //! ```
@@ -26,8 +27,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod constrained;
 pub mod completion;
+pub mod constrained;
 pub mod control;
 pub mod coordinate;
 pub mod linalg;
@@ -37,6 +38,7 @@ pub mod relaxation;
 pub mod relu;
 #[cfg(feature = "plot")]
 pub mod report;
+pub mod surrogate;
 pub mod transport;
 
 /// What most programs need.

@@ -2,6 +2,7 @@
 //!
 //! - [`design`]: [`DesignMatrix`], the rows and columns of one data matrix, sparse or dense;
 //! - [`block`]: [`ColumnBlock`], a few columns of it, compact, with their weighted Gram matrix;
+//! - [`row_block`]: [`RowBlock`], a few rows of it, compact, with their Gram matrices;
 //! - [`product`]: dots, norms and sparse products with a fixed order of summation;
 //! - [`elementary`]: exponential and logarithm for vector loops;
 //! - [`exponential`]: sums of exponentials over rows, at the machine's full width;
@@ -31,12 +32,14 @@ mod normal;
 pub mod panel;
 pub mod product;
 mod row;
+pub mod row_block;
 pub mod sketch;
 pub mod tall;
-pub mod truncated_svd;
 pub mod tridiagonal;
+pub mod truncated_svd;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};
 pub use normal::NormalWorkspace;
+pub use row_block::RowBlock;
 pub use tall::TallMatrix;

@@ -20,8 +20,8 @@ pub use patterns::Patterns;
 pub use training::Training;
 
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
-use crate::problem::ModelError;
 use crate::linalg::factor::FactorError;
+use crate::problem::ModelError;
 
 /// What keeps a training from starting.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -58,7 +58,6 @@ pub enum Error {
     #[error(transparent)]
     Factor(#[from] FactorError),
 }
-
 
 /// How the program over given patterns is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +237,9 @@ impl solve::Instance<'_> {
         let kind = if exhaustive { "global_gap" } else { "gap_over_patterns" };
         let mut notes: Vec<String> = patterns::sampling_note(self.patterns).into_iter().collect();
         if blocks.0.is_empty() && proved {
-            notes.push("the answer is the zero network: beta is at or above the value that makes it optimal".into());
+            notes.push(
+                "the answer is the zero network: beta is at or above the value that makes it optimal".into(),
+            );
         }
         let counts = Counts::from([
             ("admm_iterations", work.admm),

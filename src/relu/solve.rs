@@ -45,8 +45,7 @@ impl<'a> Instance<'a> {
     pub fn new(training: &'a Training, patterns: &'a Patterns) -> Result<Self, Error> {
         let program = Program::new(training)?;
         let sign = |i: usize, k: usize| if patterns.is_active(i, k) { 1.0 } else { -1.0 };
-        let signs =
-            (0..patterns.len()).map(|i| program.kept.iter().map(|&k| sign(i, k)).collect()).collect();
+        let signs = (0..patterns.len()).map(|i| program.kept.iter().map(|&k| sign(i, k)).collect()).collect();
         let inside = (0..patterns.len()).map(|i| program.inward(patterns.gate(i))).collect();
         Ok(Self { training, patterns, program, signs, inside })
     }
@@ -190,7 +189,8 @@ fn splitting(
         let stopped = run.record(best.gap.objective, relative(&best.gap), &extra);
         if let Some(status) = stopped {
             if status != Status::Solved {
-                best = better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
+                best =
+                    better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
             }
             let solved = relative(&best.gap) <= run.limits().tolerance;
             return Ok((if solved { Status::Solved } else { status }, best));
@@ -303,14 +303,17 @@ fn finish(
         instance.drop_dust(&mut v);
         // iterates may miss their cones by what is left of the start
         instance.settle(&mut v, work);
-        let slope = (instance.program.loss == Loss::Hinge || point.status == Status::Solved).then_some(point.slope);
+        let slope =
+            (instance.program.loss == Loss::Hinge || point.status == Status::Solved).then_some(point.slope);
         if slope.is_none() {
             known.fill(f64::NAN);
         }
         let feasible = instance.certify(v, slope, &known);
         let solved = relative(&feasible.gap) <= tolerance;
         let missing: Vec<usize> = (0..instance.columns())
-            .filter(|j| live.binary_search(j).is_err() && feasible.gap.norms[*j] > beta * (1.0 + 0.1 * tolerance))
+            .filter(|j| {
+                live.binary_search(j).is_err() && feasible.gap.norms[*j] > beta * (1.0 + 0.1 * tolerance)
+            })
             .collect();
         let ended = matches!(point.status, Status::Interrupted | Status::TimeLimit | Status::IterationLimit);
         let feasible = match best.take() {
@@ -318,7 +321,13 @@ fn finish(
             None => feasible,
         };
         if solved || ended || missing.is_empty() {
-            let status = if solved { Status::Solved } else if ended { point.status } else { Status::Stalled };
+            let status = if solved {
+                Status::Solved
+            } else if ended {
+                point.status
+            } else {
+                Status::Stalled
+            };
             run.record(feasible.gap.objective, relative(&feasible.gap), &EXTRA);
             return Ok((status, feasible));
         }

@@ -18,7 +18,8 @@ use gradus::problem::penalty::ElasticNet;
 use gradus::problem::{Classes, LinearModel, MultinomialModel};
 use gradus::read::libsvm::LabelledData;
 
-use crate::dataset::{self, Labels, Preparation};
+use crate::dataset::{self, Labels, Preparation, Score};
+use crate::fit_surrogate::{self, SurrogateOptions};
 use crate::model_file::ModelFile;
 use crate::options::{Common, check_distinct, check_writable};
 use crate::output::{self, Failure, Finish};
@@ -122,6 +123,8 @@ pub struct Arguments {
     #[arg(long, value_name = "K")]
     pub test_every: Option<usize>,
     #[command(flatten)]
+    pub surrogate: SurrogateOptions,
+    #[command(flatten)]
     pub blocks: BlockOptions,
     #[command(flatten)]
     pub common: Common,
@@ -151,6 +154,8 @@ pub enum LossName {
 pub enum Method {
     /// Block coordinate descent with working sets
     Coordinate,
+    /// Target-space surrogates of a costly gradient oracle
+    Surrogate,
 }
 
 /// Names of the certificates.
@@ -170,6 +175,12 @@ const LONGEST_PATH: usize = 100_000;
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let common = &arguments.common;
     arguments.check()?;
+    if arguments.method == Method::Surrogate {
+        return fit_surrogate::run(arguments);
+    }
+    if let Some(option) = arguments.surrogate.given() {
+        return Err(Failure::Usage(format!("{option} needs --method surrogate")));
+    }
     let limits = common.prepare()?;
     if let Some(path) = &arguments.model {
         check_writable(path)?;
@@ -353,7 +364,10 @@ impl Arguments {
 
     /// Training rows, and test rows with the name of their file.
     #[allow(clippy::type_complexity)]
-    fn split(&self, data: LabelledData) -> Result<(LabelledData, Option<(String, LabelledData)>), Failure> {
+    pub fn split(
+        &self,
+        data: LabelledData,
+    ) -> Result<(LabelledData, Option<(String, LabelledData)>), Failure> {
         if let Some(file) = &self.test {
             let test = dataset::read_for_model(file, data.matrix.cols(), self.common.quiet)?;
             return Ok((data, Some((file.clone(), test))));

@@ -6,6 +6,7 @@ mod complete;
 mod completion_file;
 mod dataset;
 mod fit;
+mod fit_surrogate;
 mod graph;
 mod linsolve;
 mod model_file;

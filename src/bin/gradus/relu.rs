@@ -137,8 +137,7 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         dataset::check_classes(file, classes, &rows.labels)?;
     }
     let rows = target.len();
-    let (preparation, design) =
-        Preparation::fit(data.matrix.clone(), arguments.standardize, arguments.bias)?;
+    let (preparation, design) = Preparation::fit(data.matrix.clone(), arguments.standardize, arguments.bias)?;
     let in_data = |error: Error| match error {
         Error::Option(message) => Failure::Usage(message),
         Error::Beta(_) => Failure::Usage(format!("--{error}")),
@@ -157,8 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let patterns = arguments.pattern_set(&training, &solver).map_err(in_data)?;
     let solution = solver.solve_over(&training, patterns, None, &mut monitor).map_err(in_data)?;
 
-    let file =
-        NetworkFile::new(loss.name(), &solution.network, &[], &preparation, classes, arguments.beta);
+    let file = NetworkFile::new(loss.name(), &solution.network, &[], &preparation, classes, arguments.beta);
     let scored = |rows: &LabelledData| {
         dataset::score(loss.name(), classes, &file.predictors(&rows.matrix), &rows.labels)
     };
@@ -268,8 +266,7 @@ impl Report<'_> {
             });
             let method = self.arguments.method.name();
             let common = &self.arguments.common;
-            let object =
-                output::json_object("relu", &method, common, read_seconds, &solution.summary, own);
+            let object = output::json_object("relu", &method, common, read_seconds, &solution.summary, own);
             return output::print(&object.to_string());
         }
         let mut lines = vec![

@@ -83,7 +83,13 @@ impl Newton {
     }
 
     /// The step towards products mu, with the second-order terms of an earlier step.
-    pub fn direction(&self, blocks: &Blocks, state: &State, mu: f64, affine: Option<&Direction>) -> Direction {
+    pub fn direction(
+        &self,
+        blocks: &Blocks,
+        state: &State,
+        mu: f64,
+        affine: Option<&Direction>,
+    ) -> Direction {
         let Program { n, d, .. } = *blocks.program;
         let x = blocks.program.x();
         let count = blocks.len();
