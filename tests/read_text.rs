@@ -100,7 +100,7 @@ proptest! {
             let _ = table::parse(bytes, "t");
         }
         for separator in [b',', b'\t', byte] {
-            let options = triplets::Options { separator: Some(separator), header: Some(at % 2 == 0) };
+            let options = triplets::Options { separator: Some(separator), header: Some(at % 2 == 0), ..Default::default() };
             let _ = triplets::parse(&text, "r", &options);
         }
     }

@@ -354,7 +354,7 @@ impl DesignMatrix {
     /// out <- A'v. Parallel over columns; O(nnz).
     pub fn multiply_transpose(&self, v: &[f64], out: &mut [f64]) {
         assert_eq!((v.len(), out.len()), (self.rows(), self.columns()), "A'v: wrong lengths");
-        let fill = |part: &mut [f64], range: std::ops::Range<usize>| match &self.storage {
+        let fill = |part: &mut [f64], range: std::ops::Range<usize>| match &*self.storage {
             Storage::Sparse { columns, .. } => multiply_outer(columns.view(), range, v, part),
             Storage::Dense { .. } => {
                 part.iter_mut().zip(range).for_each(|(value, j)| *value = self.column(j).dot(v))
