@@ -1,5 +1,6 @@
 //! Statements of problems that several methods share.
 //!
+//! - `argmin` (feature `argmin`): adapters from and to argmin's problems;
 //! - [`closures`]: a nonlinear program put together from closures;
 //! - [`constrained_logistic`], [`poisson_control`]: two nonlinear programs with a lot of structure;
 //! - [`nonlinear`]: smooth objective and constraints with sparse derivatives;
@@ -7,6 +8,8 @@
 //! - [`multinomial`]: a data matrix with the softmax loss and a [`penalty`];
 //! - [`quadratic`]: a sparse quadratic on a box.
 
+#[cfg(feature = "argmin")]
+pub mod argmin;
 pub mod closures;
 pub mod constrained_logistic;
 pub mod linear_model;

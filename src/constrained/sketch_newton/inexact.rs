@@ -1,5 +1,6 @@
 //! Newton steps from iterative solvers: MINRES or sketch-and-project, run only as far as the accuracy rule asks.
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use sprs::{CsMatI, CsMatViewI};
@@ -11,7 +12,7 @@ use crate::constrained::error::Error;
 use crate::constrained::kkt::frobenius_norm;
 use crate::control::Run;
 use crate::linalg::factor::DenseCholesky;
-use crate::linalg::krylov::{Identity, Stopping, Workspace, minres};
+use crate::linalg::krylov::{Identity, Progress, Stopping, Workspace, minres};
 use crate::linalg::product::{dot, norm};
 use crate::linalg::sketch_project::SketchProject;
 use crate::problem::nonlinear::{Pattern, entries};
@@ -191,8 +192,13 @@ impl Inexact {
             Solver::Minres(workspace) => {
                 let stopping = Stopping { tolerance: 0.0, absolute: target, max_iterations: most };
                 let identity = Identity(b.len());
-                let outcome = minres(&self.matrix, &identity, b, &mut state.d, &stopping, workspace, None)
-                    .map_err(|error| Error::Option(error.to_string()))?;
+                let mut ask = |_: &Progress| match run.should_stop() {
+                    Some(_) => ControlFlow::Break(()),
+                    None => ControlFlow::Continue(()),
+                };
+                let outcome =
+                    minres(&self.matrix, &identity, b, &mut state.d, &stopping, workspace, Some(&mut ask))
+                        .map_err(|error| Error::Option(error.to_string()))?;
                 (outcome.iterations, outcome.residual)
             }
             Solver::Sketch(solver) => solver

@@ -115,7 +115,7 @@ impl SketchNewton {
             if patience.is_over(&error, moved) {
                 return Ok(Outcome::Acceptable);
             }
-            if self.safeguards && restorations.are_due(moved) {
+            if self.safeguards && !state.at.y.is_empty() && restorations.are_due(moved) {
                 if restore(state, newton, run)? == Restored::Stationary {
                     return Ok(Outcome::LocallyInfeasible);
                 }
