@@ -29,6 +29,6 @@ pub use certificate::{Answer, Certificate, SecondOrder, certify};
 pub use error::{Error, EvaluationError};
 pub use evaluator::{Bounds, Evaluator};
 pub use scaling::Scaling;
-pub use sketch_newton::SketchNewton;
+pub use sketch_newton::{Accuracy, InnerSolver, SketchNewton};
 pub use solution::{Outcome, Seconds, Solution, Start};
 pub use termination::{KktError, Parts, Point};

@@ -16,6 +16,8 @@
 //! - [`tall`]: row-major matrices of few columns, such as low-rank factors;
 //! - [`truncated_svd`]: the largest singular values of sparse matrices, and their vectors.
 //! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices.
+//! - [`sketch_project`]: sketch-and-project solvers of symmetric systems;
+//! - [`line_search`]: Armijo and strong Wolfe steps along a line.
 
 pub mod block;
 pub mod cone_projection;
@@ -37,6 +39,7 @@ pub mod sketch;
 pub mod tall;
 pub mod tridiagonal;
 pub mod truncated_svd;
+pub mod sketch_project;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};

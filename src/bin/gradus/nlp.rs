@@ -5,8 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use gradus::constrained::{Bounds, SecondOrder, SketchNewton, Solution, Start, certify, log, sketch_newton};
+use gradus::constrained::{
+    Accuracy, Bounds, InnerSolver, SecondOrder, SketchNewton, Solution, Start, certify, log, sketch_newton,
+};
 use gradus::control::{Limits, Monitor};
 use gradus::problem::{NonlinearProgram, check_derivatives};
 use gradus::read::sif::SifProblem;
@@ -40,6 +43,7 @@ enum Method {
 Examples:
   gradus nlp data/sif/HSX78.SIF
   gradus nlp data/sif/TRIDIEQ.SIF --param N=1000 --log
+  gradus nlp data/sif/HSX7.SIF --inner kaczmarz --seed 1
   gradus nlp data/sif/HSX40.SIF --json --solution answer.json"
 )]
 pub struct Arguments {
@@ -54,6 +58,18 @@ pub struct Arguments {
     /// Multipliers to start from; by default those of least squares.
     #[arg(long, value_name = "FILE")]
     multipliers: Option<String>,
+    /// How sketch-newton solves its linear systems.
+    #[arg(long, value_name = "SOLVER", default_value = "direct", value_parser = names(&InnerSolver::NAMES))]
+    inner: String,
+    /// How accurately an iterative solver solves them.
+    #[arg(long, value_name = "RULE", default_value = "practical", value_parser = names(&Accuracy::NAMES))]
+    accuracy: String,
+    /// Steps of an iterative solver within one iteration.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    inner_limit: u64,
+    /// sketch-newton as published, without the additions that help where its line search crawls.
+    #[arg(long)]
+    plain: bool,
     /// Solve the problem as it is, not scaled by the gradients at the start.
     #[arg(long)]
     no_scaling: bool,
@@ -124,7 +140,16 @@ impl Solver {
         let sketch_newton_fits = bounds.equations_only() && m <= n;
         match arguments.method {
             Method::Auto | Method::SketchNewton if sketch_newton_fits => {
-                Ok(Self::SketchNewton(SketchNewton { limits, scaling: !arguments.no_scaling }))
+                Ok(Self::SketchNewton(SketchNewton {
+                    limits,
+                    scaling: !arguments.no_scaling,
+                    inner: chosen(&InnerSolver::NAMES, &arguments.inner, InnerSolver::Direct),
+                    accuracy: chosen(&Accuracy::NAMES, &arguments.accuracy, Accuracy::Practical),
+                    inner_limit: arguments.inner_limit as usize,
+                    safeguards: !arguments.plain,
+                    seed: arguments.common.seed,
+                    ..Default::default()
+                }))
             }
             _ => Err(Failure::Input(anyhow::anyhow!(
                 "{}: {}: it takes an interior point, which this version does not have",
@@ -146,6 +171,14 @@ impl Solver {
             Self::SketchNewton(solver) => Ok(solver.solve_with(problem, start, monitor)?),
         }
     }
+}
+
+fn names<T>(all: &[(&'static str, T)]) -> PossibleValuesParser {
+    all.iter().map(|(name, _)| *name).collect::<Vec<_>>().into()
+}
+
+fn chosen<T: Copy>(all: &[(&'static str, T)], name: &str, default: T) -> T {
+    all.iter().find(|(known, _)| *known == name).map_or(default, |(_, value)| *value)
 }
 
 /// What keeps the method for equations from taking a problem.

@@ -3,6 +3,7 @@
 //! One file a method: its chapter solves, writes its traces and pictures into the folder, and returns the sections of
 //! the page.
 
+mod constrained;
 mod coordinate;
 
 use std::fs;
@@ -24,8 +25,10 @@ use crate::watch;
 type Experiments = fn(&Context) -> Result<Chapter, Failure>;
 
 /// The methods in the order of the report: name, heading, experiments.
-const CHAPTERS: &[(&str, &str, Experiments)] =
-    &[("coordinate", "Losses with separable penalties", coordinate::chapter)];
+const CHAPTERS: &[(&str, &str, Experiments)] = &[
+    ("coordinate", "Losses with separable penalties", coordinate::chapter),
+    ("constrained", "Nonlinear programs", constrained::chapter),
+];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
 #[derive(Args)]
