@@ -116,7 +116,8 @@ fn check(fit: &Fit, optimum: f64, what: &str) {
         return;
     }
     assert!(fit.certificate.value >= fit.objective - optimum - 1e-13 * size, "{what} {:?}", fit.certificate);
-    let scale = if fit.certificate.relative > 0.0 { fit.certificate.value / fit.certificate.relative } else { size };
+    let scale =
+        if fit.certificate.relative > 0.0 { fit.certificate.value / fit.certificate.relative } else { size };
     for record in &fit.history.records {
         let (gap, error) = (record.certificate * scale, record.objective - optimum);
         assert!(gap >= -1e-12 * size, "{what}: gap {gap}");
@@ -179,11 +180,16 @@ fn other_losses_reach_the_reference_and_no_certificate_is_below_the_error() {
         let mut model = LinearModel::new(design, target, Squared, ElasticNet::default());
         (model.loss, model.intercept) = (loss, case % 3 == 1 && n > 2);
         let net = ElasticNet { l1: [0.0, 0.05, 0.2][case % 3], l2: 0.05, weights: None };
-        let penalty: Arc<dyn Penalty> = if case % 5 == 0 { Arc::new(Bounded::non_negative(net, p)) } else { Arc::new(net) };
+        let penalty: Arc<dyn Penalty> =
+            if case % 5 == 0 { Arc::new(Bounded::non_negative(net, p)) } else { Arc::new(net) };
         model.penalty = penalty;
         let limits = Limits { tolerance: 1e-12, max_iterations: 1000, time_limit: None };
         let fit = CoordinateDescent { limits, measure: Measure::Gap, working_set: 3 }.solve(&model).unwrap();
-        check(&fit, common::reference(&model).min(fit.objective), &format!("case {case}: {}", model.loss.name()));
+        check(
+            &fit,
+            common::reference(&model).min(fit.objective),
+            &format!("case {case}: {}", model.loss.name()),
+        );
         assert!(fit.objective <= common::reference(&model) + 1e-9, "case {case}");
     }
 }

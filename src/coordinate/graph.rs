@@ -147,7 +147,8 @@ impl LabelPropagation {
         limits.check().map_err(Error::Option)?;
         self.problem.check()?;
         let n = self.free.len();
-        let mut run = Run::start(&Limits { max_iterations: usize::MAX, ..limits.clone() }, monitor, &["products"]);
+        let mut run =
+            Run::start(&Limits { max_iterations: usize::MAX, ..limits.clone() }, monitor, &["products"]);
         let (mut x, mut gradient) = (vec![0.0; n], vec![0.0; n]);
         let scale = norm_inf(&self.problem.linear);
         let (mut products, mut accuracy, mut workspace) = (0, limits.tolerance, Workspace::new());

@@ -64,7 +64,12 @@ impl PairwiseModel {
                 return Err(ModelError::Row { what, row, value: f64::from(j), expected });
             }
             if wrong(&value) {
-                return Err(ModelError::Row { what, row, value, expected: "edge weights must be finite and not negative" });
+                return Err(ModelError::Row {
+                    what,
+                    row,
+                    value,
+                    expected: "edge weights must be finite and not negative",
+                });
             }
         }
         Ok(())

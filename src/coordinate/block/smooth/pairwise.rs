@@ -61,7 +61,8 @@ impl<'a> Pairwise<'a> {
         for (i, &place) in self.diagonals.iter().enumerate() {
             values[place] += self.model.node_weights[i] * node(i);
         }
-        for (e, (&(i, j, weight), &(upper, lower))) in self.model.edges.iter().zip(&self.entries).enumerate() {
+        for (e, (&(i, j, weight), &(upper, lower))) in self.model.edges.iter().zip(&self.entries).enumerate()
+        {
             let value = weight * edge(e);
             values[self.diagonals[i as usize]] += value;
             values[self.diagonals[j as usize]] += value;

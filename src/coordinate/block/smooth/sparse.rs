@@ -44,7 +44,9 @@ pub(super) fn product(matrix: &CsMatI<f64, u32>, block: &[usize], d: &[f64]) -> 
 
 /// The diagonal.
 pub(super) fn diagonal(matrix: &CsMatI<f64, u32>) -> Vec<f64> {
-    (0..matrix.rows()).map(|i| row(matrix, i).find(|entry| entry.0 == i).map_or(0.0, |entry| entry.1)).collect()
+    (0..matrix.rows())
+        .map(|i| row(matrix, i).find(|entry| entry.0 == i).map_or(0.0, |entry| entry.1))
+        .collect()
 }
 
 /// Row sums of absolute values.

@@ -158,7 +158,8 @@ fn logistic(n: usize, p: usize, block_size: usize) -> Result<Vec<Experiment>, Fa
             ("gsd, variable", Variable, Gsd, Newton),
             ("gsq, variable", Variable, Gsq, Newton),
             ("omp, variable", Variable, Omp, Newton),
-            ("gsd, accumulate", Variable, Gsd, Accumulated),
+            ("gsd, fixed, gradient", Sort, Gsd, Gradient),
+            ("gsd, fixed, accumulate", Sort, Gsd, Accumulated),
         ],
         against_time: false,
     }])
@@ -310,10 +311,19 @@ impl Experiment {
         let mut section = Section {
             title: self.title.into(),
             text: self.text.into(),
-            columns: ["blocks and rule", "steps", "objective - optimum", "seconds", "support settled at step"]
-                .map(String::from)
-                .into(),
-            commands: vec![format!("gradus reproduce coordinate{}", if context.full { " --full" } else { "" })],
+            columns: [
+                "blocks and rule",
+                "steps",
+                "objective - optimum",
+                "seconds",
+                "support settled at step",
+            ]
+            .map(String::from)
+            .into(),
+            commands: vec![format!(
+                "gradus reproduce coordinate{}",
+                if context.full { " --full" } else { "" }
+            )],
             ..Section::default()
         };
         let (mut by_steps, mut by_seconds) = (Vec::new(), Vec::new());
@@ -332,7 +342,9 @@ impl Experiment {
             let steps = |k: usize| history.records[k].extra[0];
             let last = history.records.len() - 1;
             // the first record from which on the support is the last one's
-            let settled = (0..=last).rev().take_while(|&k| history.records[k].extra[4] == history.records[last].extra[4]);
+            let settled = (0..=last)
+                .rev()
+                .take_while(|&k| history.records[k].extra[4] == history.records[last].extra[4]);
             let settled = settled.last().map_or(0.0, steps);
             let seconds = history.records[last].seconds;
             let end = error(history.records[last].objective);
@@ -347,13 +359,20 @@ impl Experiment {
                 format!("{seconds:.3}"),
                 settled_text,
             ]);
-            context.say(&format!("  {:24} {end:10.2e} after {} steps  {seconds:.3} s", curve.0, steps(last)))?;
+            context.say(&format!(
+                "  {:24} {end:10.2e} after {} steps  {seconds:.3} s",
+                curve.0,
+                steps(last)
+            ))?;
             chapter.runs.push(json!({
                 "experiment": self.name, "curve": curve.0, "steps": steps(last), "error": end, "seconds": seconds,
             }));
             let mut trace = Vec::new();
             history.write_csv(&mut trace)?;
-            context.write(&format!("{}-{}.csv", self.name, curve.0.replace(", ", "-").replace(' ', "-")), &trace)?;
+            context.write(
+                &format!("{}-{}.csv", self.name, curve.0.replace(", ", "-").replace(' ', "-")),
+                &trace,
+            )?;
         }
         self.picture(context, &mut section, "steps", by_steps)?;
         if self.against_time {
@@ -382,7 +401,9 @@ impl Experiment {
         let suffix = if against == "steps" { String::new() } else { format!("-{against}") };
         plot.write(&context.out.join(format!("{}{suffix}.svg", self.name)))?;
         let size = self.block_size;
-        section.figures.push((plot.svg()?, format!("Against {against}, blocks of {size} where they are of a size")));
+        section
+            .figures
+            .push((plot.svg()?, format!("Against {against}, blocks of {size} where they are of a size")));
         Ok(())
     }
 }

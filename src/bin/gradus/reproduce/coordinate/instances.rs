@@ -34,8 +34,7 @@ fn data(n: usize, p: usize, random: &mut ChaCha8Rng) -> TriMatI<f64, u32> {
 
 /// A w for coefficients w, a tenth of them set.
 fn response(triplets: &TriMatI<f64, u32>, p: usize, random: &mut ChaCha8Rng) -> Vec<f64> {
-    let w: Vec<f64> =
-        (0..p).map(|_| if random.random_bool(0.1) { normal(random) } else { 0.0 }).collect();
+    let w: Vec<f64> = (0..p).map(|_| if random.random_bool(0.1) { normal(random) } else { 0.0 }).collect();
     let mut z = vec![0.0; triplets.rows()];
     triplets.triplet_iter().for_each(|(value, (i, j))| z[i as usize] += value * w[j as usize]);
     z
