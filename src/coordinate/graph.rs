@@ -1,11 +1,15 @@
 //! Label propagation: given values at some nodes of a weighted graph, the values of the others minimise the sum over
 //! edges of w_ij (x_i - x_j)^2 / 2: each is the weighted mean of its neighbours.
 
+use std::ops::ControlFlow;
+
 use sprs::{CsMatI, TriMatI};
 
 use super::Error;
 use super::block::BlockCoordinateDescent;
-use crate::control::{Monitor, Summary};
+use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
+use crate::linalg::krylov::{Identity, Status as KrylovStatus, Stopping, Workspace, conjugate_gradient};
+use crate::linalg::product::{dot, multiply, norm_inf};
 use crate::problem::BoxQuadratic;
 
 /// What keeps labels from spreading.
@@ -127,6 +131,70 @@ impl LabelPropagation {
         let mut summary = solution.summary;
         summary.objective += self.constant;
         summary.history.records.iter_mut().for_each(|record| record.objective += self.constant);
+        Ok((values, summary))
+    }
+
+    /// Solves from zero by conjugate gradients without preconditioner: the yardstick for the forests. The tolerance is
+    /// that of the largest gradient entry relative to the same at zero; iterations are products.
+    ///
+    /// # Errors
+    /// Limits that are not allowed.
+    pub fn solve_by_conjugate_gradients(
+        &self,
+        limits: &Limits,
+        monitor: &mut Monitor,
+    ) -> Result<(Vec<f64>, Summary), Error> {
+        limits.check().map_err(Error::Option)?;
+        self.problem.check()?;
+        let n = self.free.len();
+        let mut run =
+            Run::start(&Limits { max_iterations: usize::MAX, ..limits.clone() }, monitor, &["products"]);
+        let (mut x, mut gradient) = (vec![0.0; n], vec![0.0; n]);
+        let scale = norm_inf(&self.problem.linear);
+        let (mut products, mut accuracy, mut workspace) = (0, limits.tolerance, Workspace::new());
+        let (status, certificate) = loop {
+            multiply(self.problem.matrix.view(), &x, &mut gradient);
+            let half: f64 = 0.5 * dot(&x, &gradient);
+            let objective = half - dot(&x, &self.problem.linear) + self.constant;
+            gradient.iter_mut().zip(&self.problem.linear).for_each(|(g, c)| *g -= c);
+            let value = norm_inf(&gradient);
+            let relative = if value == 0.0 { 0.0 } else { value / scale };
+            let certificate = Certificate { kind: "gradient", value, relative };
+            if let Some(status) = run.record(objective, relative, &[products as f64]) {
+                break (status, certificate);
+            }
+            if products >= limits.max_iterations {
+                break (Status::IterationLimit, certificate);
+            }
+            // the method stops by the Euclidean norm: ask for less until the largest entry is small enough
+            accuracy *= 0.3;
+            let max_iterations = limits.max_iterations - products;
+            let stopping = Stopping { tolerance: accuracy, absolute: 0.0, max_iterations };
+            let mut watch =
+                |_: &_| run.should_stop().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()));
+            let identity = Identity(n);
+            let outcome = conjugate_gradient(
+                &self.problem.matrix,
+                &identity,
+                &self.problem.linear,
+                &mut x,
+                &stopping,
+                &mut workspace,
+                Some(&mut watch),
+            );
+            match outcome {
+                Ok(outcome) if outcome.status != KrylovStatus::Stagnated => products += outcome.iterations,
+                _ => break (Status::Stalled, certificate),
+            }
+        };
+        let (seconds, history) = (run.seconds(), run.into_history());
+        let mut values = self.values.clone();
+        self.free.iter().zip(&x).for_each(|(&i, &x)| values[i] = x);
+        let objective = history.records.last().map_or(f64::NAN, |record| record.objective);
+        let (method, counts) = ("conjugate gradients", Counts::from([("products", products as u64)]));
+        let (iterations, notes) = (products, Vec::new());
+        let summary =
+            Summary { method, status, objective, certificate, iterations, counts, seconds, history, notes };
         Ok((values, summary))
     }
 }

@@ -82,8 +82,8 @@ pub(super) fn accuracy(certificate: Certificate, quadratic: bool, tolerance: f64
     // the gap falls as the square of the gradient
     let power = if certificate.kind == "duality_gap" { 0.5 } else { 1.0 };
     let rest = 0.2 * (tolerance / certificate.relative).powf(power);
-    let loose = if quadratic { 0.0 } else { certificate.relative.powf(0.5 * power) };
-    rest.max(loose).clamp(1e-13, 0.2)
+    let loose = if quadratic { 0.0 } else { certificate.relative.powf(0.3 * power) };
+    rest.max(loose).clamp(1e-13, 0.5)
 }
 
 /// How the Newton system is solved.

@@ -31,21 +31,20 @@ impl<'a> State<'a> {
     /// The start: zero, or the given point moved into the penalty's domain, with the best intercept.
     pub fn new(model: &'a LinearModel, measure: Measure, start: Option<Start>) -> Result<Self, Error> {
         let p = model.design.columns();
-        let mut state = Self::origin(model, measure);
-        if let Some(start) = start {
-            check_point(start.coefficients, start.intercept, p)?;
-            state.x =
-                start.coefficients.iter().enumerate().map(|(j, &x)| model.penalty.prox(j, x, 0.0)).collect();
-            state.intercept = if model.intercept { start.intercept } else { 0.0 };
-            state.refresh();
-        }
+        let Some(start) = start else { return Ok(Self::origin(model, measure, true)) };
+        check_point(start.coefficients, start.intercept, p)?;
+        let mut state = Self::origin(model, measure, false);
+        state.x =
+            start.coefficients.iter().enumerate().map(|(j, &x)| model.penalty.prox(j, x, 0.0)).collect();
+        state.intercept = if model.intercept { start.intercept } else { 0.0 };
+        state.refresh();
         Ok(state)
     }
 
     /// A given point, as it is.
     pub fn at(model: &'a LinearModel, measure: Measure, x: &[f64], intercept: f64) -> Result<Self, Error> {
         check_point(x, intercept, model.design.columns())?;
-        let mut state = Self::origin(model, measure);
+        let mut state = Self::origin(model, measure, false);
         state.x = x.to_vec();
         state.intercept = intercept;
         state.predictors();
@@ -53,7 +52,9 @@ impl<'a> State<'a> {
         Ok(state)
     }
 
-    fn origin(model: &'a LinearModel, measure: Measure) -> Self {
+    /// x = 0, or the point of the penalty's domain nearest to it. The gap's scale needs no gradient there: it is left
+    /// out unless the state is to stay `here`.
+    fn origin(model: &'a LinearModel, measure: Measure, here: bool) -> Self {
         let (n, p) = (model.design.rows(), model.design.columns());
         let measure = measure.resolve(model);
         let kind = if measure == Measure::Gap { "duality_gap" } else { "gradient" };
@@ -71,7 +72,11 @@ impl<'a> State<'a> {
             scale: 0.0,
             counts: Counts::new(),
         };
-        state.refresh();
+        if here || measure != Measure::Gap {
+            state.refresh();
+        } else {
+            state.place();
+        }
         state.scale = if measure == Measure::Gap {
             // losses may cancel at zero (Poisson): never less than the size of the terms
             let sizes: f64 =
@@ -82,6 +87,15 @@ impl<'a> State<'a> {
         };
         state.set_certificate(state.certificate.value);
         state
+    }
+
+    /// Predictors, the best intercept and the objective.
+    fn place(&mut self) {
+        self.predictors();
+        if self.model.intercept {
+            self.intercept += self.model.best_intercept(&mut self.z, &self.s);
+        }
+        self.objective = self.model.loss_value(&self.z, &self.s) + self.model.penalty_value(&self.x);
     }
 
     /// Recomputes everything from x; the intercept moves to its best value first.

@@ -21,7 +21,7 @@ pub(super) const CURVATURE_FLOOR: f64 = 1e-6;
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Status {
     let curvature = state.model.loss.curvature_bound().unwrap_or(1.0);
-    let squares = state.model.design.weighted_squares(&state.s);
+    let squares = state.model.column_squares(&state.s);
     let lipschitz: Vec<f64> = squares.iter().map(|square| curvature * square).collect();
     let mut workspace = Workspace::default();
     let mut progress = Progress::new(state.objective);

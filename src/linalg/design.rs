@@ -1,7 +1,7 @@
 //! The data matrix of a linear model: n rows (samples) by p columns (features), sparse or dense, read by rows or by
 //! columns, optionally centred and scaled without losing sparsity.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use sprs::CsMatI;
@@ -75,6 +75,8 @@ enum Storage {
 pub struct DesignMatrix {
     storage: Arc<Storage>,
     standardization: Option<Standardization>,
+    /// Squared norms of the columns, once they were asked for.
+    squares: Arc<OnceLock<Vec<f64>>>,
     row_ranges: Vec<std::ops::Range<usize>>,
     column_ranges: Vec<std::ops::Range<usize>>,
 }
@@ -166,6 +168,7 @@ impl DesignMatrix {
         Ok(Self {
             storage: Arc::new(Storage::Sparse { rows, columns }),
             standardization: None,
+            squares: Arc::default(),
             row_ranges,
             column_ranges,
         })
@@ -190,6 +193,7 @@ impl DesignMatrix {
         Ok(Self {
             storage: Arc::new(Storage::Dense { values, rows, columns }),
             standardization: None,
+            squares: Arc::default(),
             row_ranges,
             column_ranges,
         })
@@ -255,6 +259,7 @@ impl DesignMatrix {
     /// Puts a centring and scaling in force on a sparse matrix whose columns it was made for.
     pub(super) fn set_standardization(&mut self, by: Standardization) {
         self.standardization = Some(by);
+        self.squares = Arc::default();
     }
 
     /// Means and population standard deviations of the columns as stored; a deviation of 0 counts as 1. O(nnz).
@@ -287,6 +292,7 @@ impl DesignMatrix {
         if by.means.len() != self.columns() || by.scales.len() != self.columns() {
             return Err(DesignError::Standardization { given: by.means.len(), columns: self.columns() });
         }
+        self.squares = Arc::default();
         match Arc::make_mut(&mut self.storage) {
             Storage::Dense { values, rows, .. } => {
                 for (j, column) in values.chunks_exact_mut((*rows).max(1)).enumerate() {
@@ -374,6 +380,11 @@ impl DesignMatrix {
                 *value = (*value - s.means[j] * total) / s.scales[j];
             }
         }
+    }
+
+    /// Squared norms of the columns; worked out at the first call and shared by clones. O(nnz).
+    pub fn squares(&self) -> &[f64] {
+        self.squares.get_or_init(|| self.weighted_squares(&vec![1.0; self.rows()]))
     }
 
     /// Squared norms of the columns under row weights s: sum over rows of s_r a_rj^2. O(nnz).

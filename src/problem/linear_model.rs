@@ -219,6 +219,14 @@ impl LinearModel {
         }
     }
 
+    /// sum over rows of s_r a_rj^2 for every column; shared by fits to the same data where all weights are equal.
+    pub fn column_squares(&self, s: &[f64]) -> Vec<f64> {
+        match (&self.weights, s.first()) {
+            (None, Some(&weight)) => self.design.squares().iter().map(|square| weight * square).collect(),
+            _ => self.design.weighted_squares(s),
+        }
+    }
+
     /// z <- A x + b + o.
     pub fn predictors(&self, x: &[f64], intercept: f64, z: &mut [f64]) {
         let support: Vec<usize> = (0..x.len()).filter(|&j| x[j] != 0.0).collect();

@@ -6,6 +6,7 @@
 //! - [`nonlinear`]: smooth objective and constraints with sparse derivatives;
 //! - [`linear_model`]: a data matrix with a [`loss`] and a [`penalty`];
 //! - [`multinomial`]: a data matrix with the softmax loss and a [`penalty`];
+//! - [`pairwise`]: losses of nodes and of differences along the edges of a graph;
 //! - [`quadratic`]: a sparse quadratic on a box.
 
 #[cfg(feature = "argmin")]
@@ -16,6 +17,7 @@ pub mod linear_model;
 pub mod loss;
 pub mod multinomial;
 pub mod nonlinear;
+pub mod pairwise;
 pub mod penalty;
 pub mod poisson_control;
 pub mod quadratic;
@@ -25,4 +27,5 @@ pub use linear_model::{Classes, LinearModel, ModelError};
 pub use multinomial::MultinomialModel;
 pub use nonlinear::{NonlinearProgram, Pattern, check_derivatives};
 pub use poisson_control::PoissonControl;
+pub use pairwise::PairwiseModel;
 pub use quadratic::{BoxQuadratic, QuadraticError};

@@ -6,6 +6,7 @@ mod contract;
 mod fits;
 mod inputs;
 mod nlp;
+mod losses;
 mod pictures;
 mod runs;
 mod sif;

@@ -24,7 +24,7 @@ pub struct Arguments {
     /// Lines `node,value`, nodes counted from 1.
     #[arg(long, value_name = "FILE")]
     pub labels: String,
-    /// How blocks are chosen; all are solved by message passing.
+    /// How blocks are chosen; all are solved by message passing, except for conjugate gradients.
     #[arg(long, value_enum, default_value_t = Method::GreedyTree)]
     pub method: Method,
     #[command(flatten)]
@@ -40,6 +40,20 @@ pub enum Method {
     TreePartition,
     /// Colour classes, one after the other
     RedBlack,
+    /// Conjugate gradients without preconditioner, to compare with
+    Cg,
+}
+
+impl Method {
+    /// Partition and rule of a method of blocks.
+    fn blocks(self) -> Option<(Partition, Rule)> {
+        match self {
+            Method::GreedyTree => Some((Partition::Variable, Rule::GreedyForest)),
+            Method::TreePartition => Some((Partition::Forests, Rule::Cyclic)),
+            Method::RedBlack => Some((Partition::Colours, Rule::Cyclic)),
+            Method::Cg => None,
+        }
+    }
 }
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
@@ -54,21 +68,21 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let problem = LabelPropagation::new(&weights, &labels)
         .map_err(|error| Failure::Input(anyhow::anyhow!("{}: {error}", arguments.edges)))?;
     let read_seconds = started.elapsed().as_secs_f64();
-    let (partition, rule) = match arguments.method {
-        Method::GreedyTree => (Partition::Variable, Rule::GreedyForest),
-        Method::TreePartition => (Partition::Forests, Rule::Cyclic),
-        Method::RedBlack => (Partition::Colours, Rule::Cyclic),
-    };
-    let solver = BlockCoordinateDescent {
-        limits,
-        partition,
-        rule,
-        update: UpdateRule::Forest,
-        seed: arguments.common.seed,
-        ..Default::default()
-    };
     let mut monitor: Monitor = watch::monitor(&arguments.common, 1);
-    let (values, summary) = problem.solve(&solver, &mut monitor)?;
+    let (values, summary) = match arguments.method.blocks() {
+        None => problem.solve_by_conjugate_gradients(&limits, &mut monitor)?,
+        Some((partition, rule)) => {
+            let solver = BlockCoordinateDescent {
+                limits,
+                partition,
+                rule,
+                update: UpdateRule::Forest,
+                seed: arguments.common.seed,
+                ..Default::default()
+            };
+            problem.solve(&solver, &mut monitor)?
+        }
+    };
     output::write_trace_and_plot(&arguments.common, &arguments.edges, &summary.history)?;
     let method = arguments.method.to_possible_value().map_or_else(String::new, |v| v.get_name().to_string());
     if arguments.common.json {

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 
+use super::smooth::{Pairwise, Smooth};
 use super::{Certify, Error, Measure};
 use crate::control::Certificate;
 use crate::coordinate::certificate;
 use crate::coordinate::group::State as Groups;
 use crate::coordinate::multinomial::State as Multinomial;
+use crate::linalg::product::norm_inf;
 use crate::problem::penalty::Group;
-use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel};
+use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel, PairwiseModel};
 
 /// A value and its ratio to a scale; zero over zero is zero.
 fn certificate(kind: &'static str, value: f64, scale: f64) -> Certificate {
@@ -124,5 +126,26 @@ pub(super) fn quadratic(problem: &BoxQuadratic, measure: Measure) -> Result<Cert
     Ok(Box::new(move |x| {
         let (objective, value) = evaluate(x);
         (objective, certificate(kind, value, scale))
+    }))
+}
+
+/// A pairwise problem: the largest gradient entry, relative to that at zero.
+pub(super) fn pairwise(model: &PairwiseModel, measure: Measure) -> Result<Certify<'_>, Error> {
+    if measure == Measure::Gap {
+        return Err(Error::Option("a pairwise problem has no duality gap here; use the gradient".into()));
+    }
+    let smooth = RefCell::new(Pairwise::new(model));
+    let n = model.target.len();
+    let evaluate = move |x: &[f64]| {
+        let smooth = &mut *smooth.borrow_mut();
+        smooth.rebuild(x);
+        let mut gradient = vec![0.0; n];
+        smooth.gradient(&mut gradient);
+        (smooth.value(), norm_inf(&gradient))
+    };
+    let scale = evaluate(&vec![0.0; n]).1;
+    Ok(Box::new(move |x| {
+        let (objective, value) = evaluate(x);
+        (objective, certificate("gradient", value, scale))
     }))
 }

@@ -3,7 +3,7 @@
 //! - [`partition`](Partition): how unknowns are cut into blocks, fixed or variable;
 //! - [`rule`](Rule): which block is selected; one file per rule, each an `impl Select`;
 //! - [`update`](UpdateRule): how the block is updated; one file per update, each an `impl Update`;
-//! - [`smooth`](Smooth): the smooth part f: losses of linear models, softmax, quadratics;
+//! - [`smooth`](Smooth): the smooth part f: losses of linear models, softmax, quadratics, pairwise problems;
 //! - `separable`: the part h with kinks and bounds; `state`: the current point; `certify`: how good it is.
 //!
 //! ```
@@ -45,7 +45,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Error, Fit, Measure, Start, check_point};
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
 use crate::problem::penalty::{Bounded, ElasticNet, Group};
-use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel};
+use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel, PairwiseModel};
 
 /// No block of automatic size is larger: its factor would take over 32 MB.
 const LARGEST_BLOCK: usize = 2000;
@@ -225,6 +225,28 @@ impl BlockCoordinateDescent {
         let separable = bounded.as_ref().map_or(Separable::Free, |b| Separable::Coordinates(b, n));
         let smooth = Box::new(smooth::Quadratic::new(problem));
         self.minimise(smooth, separable, x, certify::quadratic(problem, self.measure)?, monitor)
+    }
+
+    /// Minimises a pairwise problem on a graph, from zero or a given start. The update `Forest` passes messages on the
+    /// Hessian at the current point and searches along the step.
+    ///
+    /// # Errors
+    /// A problem, a start or an option that is not allowed; a pivot that is not positive in a forest.
+    pub fn solve_pairwise(
+        &self,
+        model: &PairwiseModel,
+        start: Option<&[f64]>,
+        monitor: &mut Monitor,
+    ) -> Result<Solution, Error> {
+        model.check()?;
+        let n = model.target.len();
+        let mut x = vec![0.0; n];
+        if let Some(start) = start {
+            check_point(start, 0.0, n)?;
+            x.copy_from_slice(start);
+        }
+        let smooth = Box::new(smooth::Pairwise::new(model));
+        self.minimise(smooth, Separable::Free, x, certify::pairwise(model, self.measure)?, monitor)
     }
 
     /// Starts rule and update by name, and runs.

@@ -80,7 +80,7 @@ impl CoordinateDescent {
 /// Runs until a limit is met; the state holds the answer.
 fn solve(state: &mut State, run: &mut Run) -> Status {
     let curvature = state.model.loss.curvature_bound().unwrap_or(1.0);
-    let squares = state.model.design.weighted_squares(&state.s);
+    let squares = state.model.column_squares(&state.s);
     // the trace of a group's block bounds its largest eigenvalue
     let bound = |members: &Vec<usize>| members.iter().map(|&j| curvature * squares[j]).sum();
     let bounds: Vec<f64> = state.groups.iter().map(bound).collect();

@@ -1,8 +1,14 @@
 //! A few unknowns of a multinomial model, with all intercepts behind them: their entries row by row, products and the
 //! Hessian H = sum over rows of (a a' [same class] P_c - u u') / n, u the entries times their classes' probabilities.
 
+use faer::linalg::matmul::triangular::{BlockStructure, matmul};
+use faer::{Accum, MatMut, MatRef, Par};
+
 use super::State;
 use crate::linalg::VectorView;
+
+/// Rows in one dense product.
+const ROWS: usize = 256;
 
 /// Compressed rows of the unknowns' entries; every row has all intercepts at its end.
 pub(super) struct Block {
@@ -101,25 +107,68 @@ impl Block {
 
     /// The Hessian of the mean loss at probabilities P, column-major, both triangles. O(sum of the rows' squares).
     pub fn hessian(&self, probabilities: &[f64], matrix: &mut Vec<f64>) {
-        let (k, size) = (self.classes, self.size);
+        let size = self.size;
         matrix.clear();
         matrix.resize(size * size, 0.0);
-        let mut weighted: Vec<(usize, usize, f64, f64)> = Vec::new();
-        for (r, p) in probabilities.chunks_exact(k).enumerate() {
-            weighted.clear();
-            weighted.extend(self.row(r).map(|(position, class, a)| (position, class, a, a * p[class])));
-            for (last, &(position, class, _, u)) in weighted.iter().enumerate() {
-                let column = &mut matrix[position * size..(position + 1) * size];
-                for &(other, other_class, a, other_u) in &weighted[..=last] {
-                    column[other] += if class == other_class { u * (a - other_u) } else { -u * other_u };
-                }
-            }
+        let full = 4 * self.positions.len() >= self.rows() * size;
+        if full {
+            self.outer_products_dense(probabilities, matrix);
+        } else {
+            self.outer_products(probabilities, matrix);
         }
+        self.same_class_products(probabilities, matrix);
         let n = self.rows() as f64;
         for j in 0..size {
             for i in 0..=j {
                 matrix[j * size + i] /= n;
                 matrix[i * size + j] = matrix[j * size + i];
+            }
+        }
+    }
+
+    /// matrix <- matrix - sum of u u', upper triangle, entry by entry.
+    fn outer_products(&self, probabilities: &[f64], matrix: &mut [f64]) {
+        let (k, size) = (self.classes, self.size);
+        let mut weighted: Vec<(usize, f64)> = Vec::new();
+        for (r, p) in probabilities.chunks_exact(k).enumerate() {
+            weighted.clear();
+            weighted.extend(self.row(r).map(|(position, class, a)| (position, a * p[class])));
+            for (last, &(position, u)) in weighted.iter().enumerate() {
+                let column = &mut matrix[position * size..(position + 1) * size];
+                weighted[..=last].iter().for_each(|&(other, v)| column[other] -= u * v);
+            }
+        }
+    }
+
+    /// The same for rows that are nearly full, as dense products of so many rows at a time.
+    fn outer_products_dense(&self, probabilities: &[f64], matrix: &mut [f64]) {
+        let (k, size) = (self.classes, self.size);
+        let mut u = vec![0.0; ROWS * size];
+        for start in (0..self.rows()).step_by(ROWS) {
+            u.fill(0.0);
+            for r in start..self.rows().min(start + ROWS) {
+                let p = &probabilities[r * k..(r + 1) * k];
+                self.row(r).for_each(|(position, class, a)| u[position * ROWS + r - start] = a * p[class]);
+            }
+            let u = MatRef::from_column_major_slice(&u, ROWS, size);
+            let out = MatMut::from_column_major_slice_mut(matrix, size, size);
+            let (upper, full) = (BlockStructure::TriangularUpper, BlockStructure::Rectangular);
+            matmul(out, upper, Accum::Add, u.transpose(), full, u, full, -1.0, Par::Seq);
+        }
+    }
+
+    /// matrix <- matrix + sum of a a' P_c over pairs of one class, upper triangle.
+    fn same_class_products(&self, probabilities: &[f64], matrix: &mut [f64]) {
+        let (k, size) = (self.classes, self.size);
+        let mut by_class: Vec<Vec<(usize, f64)>> = vec![Vec::new(); k];
+        for (r, p) in probabilities.chunks_exact(k).enumerate() {
+            by_class.iter_mut().for_each(Vec::clear);
+            self.row(r).for_each(|(position, class, a)| by_class[class].push((position, a)));
+            for (entries, p) in by_class.iter().zip(p) {
+                for (last, &(position, a)) in entries.iter().enumerate() {
+                    let column = &mut matrix[position * size..(position + 1) * size];
+                    entries[..=last].iter().for_each(|&(other, value)| column[other] += p * a * value);
+                }
             }
         }
     }

@@ -128,7 +128,8 @@ impl<'a> State<'a> {
                 }
             }
             let mut d: Vec<f64> = share.iter().zip(&sums).map(|(y, p)| (y - p) / n).collect();
-            if d.iter().all(|d| d.abs() <= 1e-15) {
+            // what is left of the imbalance enters the gap as its square
+            if d.iter().all(|d| d.abs() <= 1e-14) {
                 break;
             }
             let mut cholesky = DenseCholesky::new();
@@ -151,8 +152,8 @@ impl<'a> State<'a> {
                 None
             });
             match lowered {
-                // rounding: further steps change nothing
-                Some(next) if next < value || longest > 1e-8 => value = next,
+                // convergence is quadratic: after so short a step the rest is rounding
+                Some(next) if longest > 1e-8 => value = next,
                 _ => break,
             }
         }
@@ -193,9 +194,16 @@ impl<'a> State<'a> {
         }
         let rows = sum_chunks(n, 8 * k, |rows| {
             let entropy = |r: usize| -> f64 {
+                let (z, p) = (&self.z[r * k..(r + 1) * k], &self.probabilities[r * k..(r + 1) * k]);
+                // the largest probability and its predictor give the logarithms of those that underflow
+                let top = (0..k).fold(0, |top, c| if p[c] > p[top] { c } else { top });
                 let one = |c: usize| {
                     let own = if self.model.target[r] == c { 1.0 - scale } else { 0.0 };
-                    relative_entropy(scale * dual[r * k + c] + own, self.probabilities[r * k + c])
+                    let a = scale * dual[r * k + c] + own;
+                    if p[c] > 0.0 || a == 0.0 {
+                        return relative_entropy(a, p[c]);
+                    }
+                    a * (a.ln() - (z[c] - z[top] + p[top].ln())) - a
                 };
                 (0..k).map(one).sum()
             };

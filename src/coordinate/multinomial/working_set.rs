@@ -12,8 +12,8 @@ use crate::linalg::line_search::Armijo;
 pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Status {
     let (n, k) = (state.model.target.len(), state.b.len());
     // phi'' of one predictor is p (1 - p) <= 1/4
-    let squares = state.model.design.weighted_squares(&vec![0.25 / n as f64; n]);
-    let lipschitz: Vec<f64> = squares.iter().flat_map(|&square| std::iter::repeat_n(square, k)).collect();
+    let bounds = state.model.design.squares().iter().map(|square| 0.25 * square / n as f64);
+    let lipschitz: Vec<f64> = bounds.flat_map(|bound| std::iter::repeat_n(bound, k)).collect();
     let mut workspace = Workspace::default();
     let mut progress = Progress::new(state.objective);
     let mut set: Vec<usize> = Vec::new();

@@ -1,4 +1,7 @@
-//! Losses with separable penalties on the bundled data sets.
+//! Losses with separable penalties on the bundled data sets, then the paper's experiments.
+
+mod experiments;
+mod instances;
 
 use std::sync::Arc;
 
@@ -125,9 +128,10 @@ pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
     for experiment in experiments() {
         experiment.run(context, &mut chapter)?;
         if chapter.status == Status::Interrupted {
-            break;
+            return Ok(chapter);
         }
     }
+    experiments::run(context, &mut chapter)?;
     Ok(chapter)
 }
 

@@ -2,10 +2,13 @@
 //! time, at a point that moves along lines.
 
 mod linear;
+mod pairwise;
 mod quadratic;
 mod softmax;
+mod sparse;
 
 pub(super) use linear::Linear;
+pub(super) use pairwise::Pairwise;
 pub(super) use quadratic::Quadratic;
 pub(super) use softmax::Multinomial;
 
@@ -75,7 +78,7 @@ pub trait Smooth: Sync {
     /// x <- x + step d.
     fn advance(&mut self, line: &Line, step: f64);
 
-    /// The whole Hessian, where it is a sparse matrix that is known.
+    /// The whole Hessian at x, where it is a sparse matrix that is known; its pattern is the same at every x.
     fn hessian_matrix(&self) -> Option<CsMatViewI<'_, f64, u32>> {
         None
     }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use sprs::{CsMatI, CsMatViewI};
 
-use super::{Line, Smooth};
+use super::{Line, Smooth, sparse};
 use crate::linalg::product::{PARALLEL_ENTRIES, dot, multiply};
 use crate::problem::BoxQuadratic;
 
@@ -20,13 +20,6 @@ impl<'a> Quadratic<'a> {
     pub fn new(problem: &'a BoxQuadratic) -> Self {
         let gradient = problem.linear.iter().map(|c| -c).collect();
         Self { matrix: &problem.matrix, linear: &problem.linear, gradient, value: 0.0 }
-    }
-
-    fn row(&self, i: usize) -> impl Iterator<Item = (usize, f64)> {
-        let offsets = self.matrix.indptr();
-        let range = offsets.raw_storage()[i] as usize..offsets.raw_storage()[i + 1] as usize;
-        let (indices, values) = (&self.matrix.indices()[range.clone()], &self.matrix.data()[range]);
-        indices.iter().zip(values).map(|(&j, &value)| (j as usize, value))
     }
 }
 
@@ -58,24 +51,15 @@ impl Smooth for Quadratic<'_> {
     }
 
     fn coordinate_bounds(&self) -> Vec<f64> {
-        (0..self.linear.len()).map(|i| self.row(i).find(|e| e.0 == i).map_or(0.0, |e| e.1)).collect()
+        sparse::diagonal(self.matrix)
     }
 
     fn row_sums(&self) -> Vec<f64> {
-        (0..self.linear.len()).map(|i| self.row(i).map(|e| e.1.abs()).sum()).collect()
+        sparse::row_sums(self.matrix)
     }
 
     fn bound(&self, block: &[usize]) -> Vec<f64> {
-        let k = block.len();
-        let mut dense = vec![0.0; k * k];
-        for (column, &i) in block.iter().enumerate() {
-            for (j, value) in self.row(i) {
-                if let Ok(row) = block.binary_search(&j) {
-                    dense[column * k + row] = value;
-                }
-            }
-        }
-        dense
+        sparse::dense_block(self.matrix, block)
     }
 
     fn hessian(&self, block: &[usize]) -> Vec<f64> {
@@ -83,18 +67,7 @@ impl Smooth for Quadratic<'_> {
     }
 
     fn bound_product(&self, block: &[usize], d: &[f64]) -> Vec<f64> {
-        let mut out = vec![0.0; self.linear.len()];
-        if block.len() * 8 > out.len() && self.matrix.nnz() >= PARALLEL_ENTRIES {
-            // a large part of the unknowns: one parallel product by rows
-            let mut full = vec![0.0; out.len()];
-            block.iter().zip(d).for_each(|(&i, &d)| full[i] = d);
-            multiply(self.matrix.view(), &full, &mut out);
-        } else {
-            for (&i, &d) in block.iter().zip(d) {
-                self.row(i).for_each(|(j, value)| out[j] += value * d);
-            }
-        }
-        out
+        sparse::product(self.matrix, block, d)
     }
 
     fn aim(&self, block: &[usize], d: &[f64]) -> Line {

@@ -1,6 +1,7 @@
 //! Newton's step on a block whose graph is a forest: one pass of messages inward and one outward. Blocks without an
-//! inner edge (colour classes) are divisions.
+//! inner edge (colour classes) are divisions. Where the Hessian changes with x a line search follows.
 
+use super::newton::search;
 use super::{Error, Move, State, Update};
 use crate::linalg::forest::ForestSolver;
 
@@ -16,6 +17,9 @@ impl Update for Forest {
         self.solver.solve(matrix, block, &mut d).map_err(|error| Error::Option(error.to_string()))?;
         if d.iter().all(|&d| d == 0.0) {
             return Ok(None);
+        }
+        if !state.smooth().is_quadratic() {
+            return Ok(search(state, block, &d));
         }
         let goal = block.iter().zip(&d).map(|(&i, d)| state.x()[i] + d).collect();
         let line = state.smooth().aim(block, &d);

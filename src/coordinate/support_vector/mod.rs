@@ -5,29 +5,20 @@
 //!
 //! P - D = sum of [s_r max(0, 1 - m_r) - u_r (1 - m_r)], every term at least zero: that is the certificate.
 //!
-//! repeat: passes over the rows in random order, each u_r to the minimum of its parabola, x kept up to date (Hsieh et
-//! al. 2008), rows at a bound that they are pushed against left out; then a Newton step on the rows inside the box by
-//! conjugate gradients, projected, with an exact search. The passes find the rows at the margin, the step ends the run.
+//! With few columns an interior-point method solves it, each step one Cholesky factorisation in their number
+//! (`interior.rs`), else dual coordinate descent with Newton steps (`passes.rs`).
 
-use std::cell::RefCell;
-use std::ops::ControlFlow;
+mod interior;
+mod passes;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-
-use super::state::Progress;
 use super::{Error, Fit};
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
 use crate::linalg::DesignMatrix;
-use crate::linalg::krylov::{FromFn, Identity, Stopping, Workspace, conjugate_gradient};
 use crate::linalg::product::{dot, sum_chunks};
 use crate::problem::ModelError;
 
-/// Passes between two Newton steps.
-const PASSES: usize = 5;
-/// Products of a Newton step at most.
-const PRODUCTS: usize = 200;
+/// Columns up to which the interior-point method is used.
+const FEW_COLUMNS: usize = 1000;
 
 /// Solver of linear support vector machines with hinge loss.
 #[derive(Debug, Clone, Default)]
@@ -69,22 +60,10 @@ impl SupportVectorMachine {
         let s = check(design, target, weights, l2)?;
         let mut run = Run::start(&self.limits, monitor, &["support_vectors", "at_the_margin"]);
         let mut state = Dual::new(design, target, s, l2);
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut progress = Progress::new(f64::INFINITY);
-        let status = loop {
-            let (objective, gap) = state.certify();
-            let inside = state.inside().len() as f64;
-            let vectors = state.u.iter().filter(|&&u| u > 0.0).count() as f64;
-            if let Some(status) = run.record(objective, gap, &[vectors, inside]) {
-                break status;
-            }
-            if progress.has_stalled(objective, gap) {
-                break Status::Stalled;
-            }
-            for _ in 0..PASSES {
-                state.pass(&mut random);
-            }
-            state.newton(&run);
+        let status = if design.columns() <= FEW_COLUMNS {
+            interior::solve(&mut state, &mut run)
+        } else {
+            passes::solve(&mut state, &mut run, self.seed)
         };
         Ok(state.into_fit(status, run))
     }
@@ -132,8 +111,6 @@ struct Dual<'a> {
     u: Vec<f64>,
     x: Vec<f64>,
     margins: Vec<f64>,
-    /// ||a_r||^2 / l2, the curvatures of the dual.
-    curvatures: Vec<f64>,
     gap: f64,
     objective: f64,
     counts: Counts,
@@ -142,9 +119,8 @@ struct Dual<'a> {
 impl<'a> Dual<'a> {
     fn new(design: &'a DesignMatrix, y: &'a [f64], s: Vec<f64>, l2: f64) -> Self {
         let n = s.len();
-        let curvatures = design.row_squares().iter().map(|square| square / l2).collect();
         let (x, u, margins) = (vec![0.0; design.columns()], vec![0.0; n], vec![0.0; n]);
-        Self { design, y, s, l2, u, x, margins, curvatures, gap: 0.0, objective: 0.0, counts: Counts::new() }
+        Self { design, y, s, l2, u, x, margins, gap: 0.0, objective: 0.0, counts: Counts::new() }
     }
 
     /// P at x(u) and the gap, both from u alone.
@@ -166,98 +142,19 @@ impl<'a> Dual<'a> {
         (self.objective, self.gap)
     }
 
+    /// Certifies, records and says whether to stop.
+    fn record(&mut self, run: &mut Run) -> Option<Status> {
+        let (objective, gap) = self.certify();
+        // what is this close to its bound is at it, as far as a reader cares
+        let clear = |r: usize, bound: f64| (self.u[r] - bound).abs() > 1e-9 * self.s[r];
+        let vectors = (0..self.u.len()).filter(|&r| clear(r, 0.0));
+        let inside = vectors.clone().filter(|&r| clear(r, self.s[r])).count();
+        run.record(objective, gap, &[vectors.count() as f64, inside as f64])
+    }
+
     /// Rows strictly inside the box.
     fn inside(&self) -> Vec<usize> {
         (0..self.u.len()).filter(|&r| self.u[r] > 0.0 && self.u[r] < self.s[r]).collect()
-    }
-
-    /// Whether a row sits at a bound that its last margin pushed it against, by more than rounding or a step's error.
-    fn is_settled(&self, r: usize) -> bool {
-        let slack = 1.0 - self.margins[r];
-        let clear = self.gap.sqrt().min(0.5);
-        (self.u[r] == 0.0 && slack < -clear) || (self.u[r] == self.s[r] && slack > clear)
-    }
-
-    /// One pass over the rows that are not settled, in random order.
-    fn pass(&mut self, random: &mut ChaCha8Rng) {
-        let mut order: Vec<usize> = (0..self.u.len()).filter(|&r| !self.is_settled(r)).collect();
-        order.shuffle(random);
-        for &r in &order {
-            let slack = 1.0 - self.y[r] * self.design.row_dot(r, &self.x);
-            self.margins[r] = 1.0 - slack;
-            let goal = if self.curvatures[r] > 0.0 {
-                (self.u[r] + slack / self.curvatures[r]).clamp(0.0, self.s[r])
-            } else {
-                // a row of zeros: its slack is 1
-                self.s[r]
-            };
-            if goal != self.u[r] {
-                self.design.add_row(r, (goal - self.u[r]) * self.y[r] / self.l2, &mut self.x);
-                self.u[r] = goal;
-            }
-        }
-        *self.counts.entry("coordinate_updates").or_default() += order.len() as u64;
-    }
-
-    /// A Newton step on the rows inside the box, projected, by the exact search along its clipped path's chord.
-    fn newton(&mut self, run: &Run) {
-        self.certify();
-        let inside = self.inside();
-        if inside.is_empty() {
-            return;
-        }
-        let (n, l2) = (self.u.len(), self.l2);
-        let memory = RefCell::new((vec![0.0; n], vec![0.0; self.x.len()], vec![0.0; n]));
-        let operator = FromFn::new(inside.len(), |d: &[f64], out: &mut [f64]| {
-            let (v, w, z) = &mut *memory.borrow_mut();
-            v.fill(0.0);
-            inside.iter().zip(d).for_each(|(&r, d)| v[r] = d * self.y[r]);
-            self.design.multiply_transpose(v, w);
-            self.design.multiply(w, z);
-            inside.iter().zip(out).for_each(|(&r, out)| *out = self.y[r] * z[r] / l2);
-        });
-        let rhs: Vec<f64> = inside.iter().map(|&r| 1.0 - self.margins[r]).collect();
-        let mut d = vec![0.0; rhs.len()];
-        let stopping = Stopping { tolerance: 1e-3, absolute: 0.0, max_iterations: PRODUCTS };
-        let mut watch =
-            |_: &_| run.should_stop().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()));
-        let mut workspace = Workspace::new();
-        let identity = Identity(rhs.len());
-        let solved = conjugate_gradient(
-            &operator,
-            &identity,
-            &rhs,
-            &mut d,
-            &stopping,
-            &mut workspace,
-            Some(&mut watch),
-        );
-        if let Ok(outcome) = solved {
-            *self.counts.entry("products").or_default() += outcome.iterations as u64;
-        }
-        self.take(&inside, &d);
-    }
-
-    /// u <- u + t (clip(u + d) - u), t the maximiser of D in [0, 1].
-    fn take(&mut self, inside: &[usize], d: &[f64]) {
-        let mut step = vec![0.0; self.u.len()];
-        for (&r, d) in inside.iter().zip(d) {
-            step[r] = (self.u[r] + d).clamp(0.0, self.s[r]) - self.u[r];
-        }
-        let slope: f64 = inside.iter().map(|&r| step[r] * (1.0 - self.margins[r])).sum();
-        let v: Vec<f64> = step.iter().zip(self.y).map(|(d, y)| d * y / self.l2).collect();
-        let mut w = vec![0.0; self.x.len()];
-        self.design.multiply_transpose(&v, &mut w);
-        let curvature = self.l2 * dot(&w, &w);
-        // written so that a NaN is refused too
-        if !(slope > 0.0) {
-            return;
-        }
-        let t = if curvature > slope { slope / curvature } else { 1.0 };
-        for &r in inside {
-            self.u[r] = (self.u[r] + t * step[r]).clamp(0.0, self.s[r]);
-        }
-        self.x.iter_mut().zip(&w).for_each(|(x, w)| *x += t * w);
     }
 
     fn into_fit(mut self, status: Status, run: Run) -> Fit {
