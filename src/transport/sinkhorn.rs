@@ -233,6 +233,7 @@ impl Sinkhorn {
             let ended = state.record(run, eps);
             if error <= goal || ended.is_some() || !error.is_finite() {
                 scaled.unload(&mut state.current.g);
+                state.evaluated = None;
                 state.count("evaluations", scaled.builds);
                 if !state.current.g.iter().all(|g| g.is_finite()) {
                     state.current.g.fill(0.0);
@@ -245,6 +246,7 @@ impl Sinkhorn {
             }
         }
         scaled.unload(&mut state.current.g);
+        state.evaluated = None;
         state.count("evaluations", scaled.builds);
         None
     }

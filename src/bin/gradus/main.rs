@@ -13,6 +13,7 @@ mod predict;
 mod reproduce;
 mod sif;
 mod solver;
+mod transport;
 mod watch;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Command {
     Predict(predict::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
+    Transport(transport::Arguments),
     Reproduce(reproduce::Arguments),
     /// Print a completion script for a shell.
     #[command(
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
+        Command::Transport(arguments) => transport::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };
