@@ -220,13 +220,14 @@ impl Sinkhorn {
             let relaxation = if best < 0.1 { self.relaxation } else { 1.0 };
             let mut error = scaled.iterate(relaxation);
             state.count("sinkhorn", 1);
-            if stabilized && !(scaled.strain() < 50.0) {
+            let restored = stabilized && !(scaled.strain() < 50.0);
+            if restored {
                 error = self.restore(state, &mut scaled, eps);
             }
             best = best.min(error);
             state.current.error = error;
             // the value costs logarithms: now and then is enough
-            if k % 10 == 0 || error <= goal {
+            if !restored && (k % 10 == 0 || error <= goal) {
                 state.current.value = scaled.value();
             }
             state.step_size = relaxation;

@@ -8,6 +8,7 @@ mod inputs;
 mod pictures;
 mod runs;
 mod sif;
+mod transport;
 
 use std::fs;
 use std::io::Write;
