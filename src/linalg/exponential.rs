@@ -4,19 +4,28 @@
 //! build's own), chosen at run time by [`widest`]. exp has a relative error below 5e-16 (measured on two million
 //! points), is 0 below -708 and stays finite above 709; sums use sixteen accumulators in a fixed order.
 
-/// Lets `body` run compiled for the widest vector instructions of this machine; it is told whether multiplication and
-/// addition can be fused. All it calls must be `#[inline(always)]`.
+/// Work whose `run`, marked `#[inline(always)]`, is compiled for every instruction set that [`widest`] chooses from.
+///
+/// A closure would not do: it is too large to be inlined, and then is compiled for the build's own instructions.
+pub trait Wide {
+    /// What comes out.
+    type Output;
+    /// Does the work; `fused` says whether multiplication and addition can be fused.
+    fn run(self, fused: bool) -> Self::Output;
+}
+
+/// Runs the work compiled for the widest vector instructions of this machine.
 #[inline]
-pub fn widest<R>(body: impl FnOnce(bool) -> R) -> R {
+pub fn widest<W: Wide>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-        fn avx512<R>(body: impl FnOnce(bool) -> R) -> R {
-            body(true)
+        fn avx512<W: Wide>(work: W) -> W::Output {
+            work.run(true)
         }
         #[target_feature(enable = "avx2,fma")]
-        fn avx2<R>(body: impl FnOnce(bool) -> R) -> R {
-            body(true)
+        fn avx2<W: Wide>(work: W) -> W::Output {
+            work.run(true)
         }
         let fused = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
         if fused
@@ -25,14 +34,14 @@ pub fn widest<R>(body: impl FnOnce(bool) -> R) -> R {
             && std::is_x86_feature_detected!("avx512dq")
         {
             // SAFETY: the features that `avx512` is compiled for were detected (avx512bw implies avx512f).
-            return unsafe { avx512(body) };
+            return unsafe { avx512(work) };
         }
         if fused {
             // SAFETY: the features that `avx2` is compiled for were detected.
-            return unsafe { avx2(body) };
+            return unsafe { avx2(work) };
         }
     }
-    body(cfg!(target_arch = "aarch64"))
+    work.run(cfg!(target_arch = "aarch64"))
 }
 
 /// a b + c, in one rounding where the machine can.
@@ -110,21 +119,46 @@ fn add_lanes(lanes: &[f64; LANES]) -> f64 {
 /// out_j = g_j - c_j; returns the largest, -inf for none.
 pub fn difference(g: &[f64], c: &[f64], out: &mut [f64]) -> f64 {
     assert!(g.len() == c.len() && g.len() == out.len(), "difference needs slices of one length");
-    widest(|_| {
-        for ((out, g), c) in out.iter_mut().zip(g).zip(c) {
+    widest(Difference { g, c, out })
+}
+
+struct Difference<'a> {
+    g: &'a [f64],
+    c: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Wide for Difference<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self, _: bool) -> f64 {
+        for ((out, g), c) in self.out.iter_mut().zip(self.g).zip(self.c) {
             *out = g - c;
         }
-        largest_of(out)
-    })
+        largest_of(self.out)
+    }
 }
 
 /// The largest number, -inf for none. NaN is passed over.
 pub fn largest(x: &[f64]) -> f64 {
-    widest(|_| largest_of(x))
+    widest(Largest(x))
 }
 
+struct Largest<'a>(&'a [f64]);
+
+impl Wide for Largest<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self, _: bool) -> f64 {
+        largest_of(self.0)
+    }
+}
+
+/// As [`largest`], to be inlined into other work.
 #[inline(always)]
-fn largest_of(x: &[f64]) -> f64 {
+pub fn largest_of(x: &[f64]) -> f64 {
     let mut lanes = [f64::NEG_INFINITY; LANES];
     let groups = x.chunks_exact(LANES);
     let mut most = f64::NEG_INFINITY;
@@ -141,9 +175,23 @@ fn largest_of(x: &[f64]) -> f64 {
 
 /// z_j <- exp(scale (z_j - shift)); returns their sum.
 pub fn exp_in_place(z: &mut [f64], scale: f64, shift: f64) -> f64 {
-    widest(|fused| {
+    widest(ExpInPlace { z, scale, shift })
+}
+
+struct ExpInPlace<'a> {
+    z: &'a mut [f64],
+    scale: f64,
+    shift: f64,
+}
+
+impl Wide for ExpInPlace<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self, fused: bool) -> f64 {
+        let (scale, shift) = (self.scale, self.shift);
         let mut lanes = [0.0; LANES];
-        let mut strips = z.chunks_exact_mut(STRIP);
+        let mut strips = self.z.chunks_exact_mut(STRIP);
         for strip in &mut strips {
             for v in strip.iter_mut() {
                 *v = exp(fused, (*v - shift) * scale);
@@ -156,26 +204,48 @@ pub fn exp_in_place(z: &mut [f64], scale: f64, shift: f64) -> f64 {
             tail += *v;
         }
         add_lanes(&lanes) + tail
-    })
+    }
 }
 
 /// p_j <- factor p_j, then sum_j += p_j.
 pub fn scale_and_add(factor: f64, p: &mut [f64], sum: &mut [f64]) {
     assert_eq!(p.len(), sum.len(), "scale_and_add needs slices of one length");
-    widest(|_| {
-        for (p, sum) in p.iter_mut().zip(sum) {
-            *p *= factor;
+    widest(ScaleAndAdd { factor, p, sum });
+}
+
+struct ScaleAndAdd<'a> {
+    factor: f64,
+    p: &'a mut [f64],
+    sum: &'a mut [f64],
+}
+
+impl Wide for ScaleAndAdd<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, _: bool) {
+        for (p, sum) in self.p.iter_mut().zip(self.sum) {
+            *p *= self.factor;
             *sum += *p;
         }
-    });
+    }
 }
 
 /// x'y with sixteen accumulators.
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "dot needs slices of one length");
-    widest(|fused| {
+    widest(Dot(x, y))
+}
+
+struct Dot<'a>(&'a [f64], &'a [f64]);
+
+impl Wide for Dot<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self, fused: bool) -> f64 {
         let mut lanes = [0.0; LANES];
-        let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+        let (xs, ys) = (self.0.chunks_exact(LANES), self.1.chunks_exact(LANES));
         let tail: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
         for (a, b) in xs.zip(ys) {
             for k in 0..LANES {
@@ -183,38 +253,79 @@ pub fn dot(x: &[f64], y: &[f64]) -> f64 {
             }
         }
         add_lanes(&lanes) + tail
-    })
+    }
 }
 
 /// y <- y + alpha x.
 pub fn axpy(alpha: f64, x: &[f64], y: &mut [f64]) {
     assert_eq!(x.len(), y.len(), "axpy needs slices of one length");
-    widest(|fused| {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = multiply_add(fused, alpha, *x, *y);
+    widest(Axpy { alpha, x, y });
+}
+
+struct Axpy<'a> {
+    alpha: f64,
+    x: &'a [f64],
+    y: &'a mut [f64],
+}
+
+impl Wide for Axpy<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, fused: bool) {
+        for (y, x) in self.y.iter_mut().zip(self.x) {
+            *y = multiply_add(fused, self.alpha, *x, *y);
         }
-    });
+    }
 }
 
 /// most_j <- max(most_j, f - c_j).
 pub fn raise(f: f64, c: &[f64], most: &mut [f64]) {
     assert_eq!(c.len(), most.len(), "raise needs slices of one length");
-    widest(|_| {
-        for (most, c) in most.iter_mut().zip(c) {
-            let v = f - c;
+    widest(Raise { f, c, most });
+}
+
+struct Raise<'a> {
+    f: f64,
+    c: &'a [f64],
+    most: &'a mut [f64],
+}
+
+impl Wide for Raise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, _: bool) {
+        for (most, c) in self.most.iter_mut().zip(self.c) {
+            let v = self.f - c;
             *most = if v > *most { v } else { *most };
         }
-    });
+    }
 }
 
 /// sum_j <- sum_j + exp(scale (f - c_j - most_j)).
 pub fn add_exp(f: f64, c: &[f64], scale: f64, most: &[f64], sum: &mut [f64]) {
     assert!(c.len() == sum.len() && c.len() == most.len(), "add_exp needs slices of one length");
-    widest(|fused| {
-        for ((sum, c), most) in sum.iter_mut().zip(c).zip(most) {
-            *sum += exp(fused, scale * ((f - c) - most));
+    widest(AddExp { f, c, scale, most, sum });
+}
+
+struct AddExp<'a> {
+    f: f64,
+    c: &'a [f64],
+    scale: f64,
+    most: &'a [f64],
+    sum: &'a mut [f64],
+}
+
+impl Wide for AddExp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, fused: bool) {
+        for ((sum, c), most) in self.sum.iter_mut().zip(self.c).zip(self.most) {
+            *sum += exp(fused, self.scale * ((self.f - c) - most));
         }
-    });
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! | module | reads |
 //! | --- | --- |
 //! | [`source`] | any input: a path or standard input, plain, gzip, xz or zstd |
+//! | [`image`] | PNG images as numbers, and writes them |
 //! | [`libsvm`] | labelled sparse rows |
 //! | [`matrix_market`] | sparse and dense matrices, and writes them |
 //! | [`npy`] | NumPy arrays of one or two dimensions, and writes them |
@@ -13,6 +14,7 @@
 //! Every input is hostile until checked: each reader returns a [`ReadError`] that names the file, the place and what
 //! was expected, and allocates no more than the bytes present can justify.
 
+pub mod image;
 pub mod libsvm;
 pub mod matrix_market;
 pub mod npy;

@@ -9,7 +9,10 @@
 //! | `problem` | the statement: masses, costs as a matrix, between points, or between pixels |
 //! | `path` | the default: Newton's method on the semi-dual along a path of falling eps |
 //! | `sinkhorn` | Sinkhorn's iterations: kernel form, stabilised, log domain |
+//! | `newton_sparse`, `safe_newton`, `low_rank` | the published Newton methods, on `full_dual` |
 //! | `certificate` | rounding to a feasible plan, the duality gap, an interval for unregularised transport |
+//! | `coarse` | a start for many points from the problem of their clusters |
+//! | `divergence`, `unbalanced`, `plan` | Sinkhorn's divergence; marginals by a penalty; plans and maps |
 //! | `kernel/` | the passes over all entries, dense, streamed with far tiles skipped, or axis by axis |
 //! | `sparse_plan` | the large entries of a plan and their Laplacian |
 //!
@@ -30,22 +33,35 @@
 //! ```
 
 mod certificate;
+mod coarse;
+mod divergence;
+mod full_dual;
 pub mod instances;
 mod kernel;
+mod low_rank;
+mod newton_sparse;
 mod path;
+mod plan;
 mod problem;
 mod reduced;
+mod safe_newton;
 mod sinkhorn;
 mod solution;
 mod sparse_plan;
 mod state;
+mod unbalanced;
 
 pub use certificate::Rounding;
+pub use divergence::{Divergence, divergence};
+pub use newton_sparse::Kept;
+pub use plan::Plan;
 pub use problem::{Cost, Metric, ProblemError, TransportProblem};
 pub use sinkhorn::SinkhornForm;
 pub use solution::Solution;
+pub use unbalanced::{UnbalancedSolution, UnbalancedTransport};
 
 use crate::control::{Limits, Monitor, Run, Status};
+use newton_sparse::NewtonSparse;
 use path::Schedule;
 use reduced::Reduced;
 use sinkhorn::Sinkhorn;
@@ -59,6 +75,12 @@ pub enum Method {
     Auto,
     /// Sinkhorn's iterations (Cuturi 2013; stabilised: Schmitzer 2019).
     Sinkhorn,
+    /// Sinkhorn-Newton-Sparse (Tang et al. 2024).
+    NewtonSparse,
+    /// Safe and sparse Newton (Tang and Qiu 2024).
+    SafeNewton,
+    /// Sparse-plus-low-rank quasi-Newton (Wang and Qiu 2025).
+    LowRank,
 }
 
 /// A solver of [`TransportProblem`]s.
@@ -74,6 +96,10 @@ pub struct Transport {
     pub scaling: bool,
     /// Power of Sinkhorn's column update, in [1, 2): above 1 over-relaxation.
     pub relaxation: f64,
+    /// Sinkhorn iterations before the first Newton step of [`Method::NewtonSparse`].
+    pub warm_up: usize,
+    /// Entries of the plan that [`Method::NewtonSparse`] keeps.
+    pub kept: Kept,
     /// Factor of eps from one stage of the path to the next, in [0.1, 0.95].
     pub stage_factor: f64,
     /// L1 error at which a stage of the path ends, but the last.
@@ -90,6 +116,8 @@ impl Default for Transport {
             sinkhorn_form: SinkhornForm::Stabilized,
             scaling: false,
             relaxation: 1.0,
+            warm_up: 20,
+            kept: Kept::Mass,
             stage_factor: 0.5,
             stage_tolerance: 0.01,
             matrix_entries: 1 << 20,
@@ -163,6 +191,19 @@ impl Transport {
                     let schedule = Schedule { factor: self.stage_factor, tolerance: self.stage_tolerance };
                     path::solve(&mut state, &mut run, schedule, tolerance, is_warm)
                 }
+                Method::NewtonSparse => {
+                    self.check_matrix(&reduced)?;
+                    let method = NewtonSparse { warm_up: self.warm_up, kept: self.kept };
+                    method.solve(&mut state, &mut run, tolerance)
+                }
+                Method::SafeNewton => {
+                    self.check_matrix(&reduced)?;
+                    safe_newton::solve(&mut state, &mut run)
+                }
+                Method::LowRank => {
+                    self.check_matrix(&reduced)?;
+                    low_rank::solve(&mut state, &mut run)
+                }
                 Method::Sinkhorn => self.sinkhorn(&reduced)?.solve(&mut state, &mut run, tolerance),
             }
         };
@@ -174,6 +215,17 @@ impl Transport {
         // a large problem has no room for the kernel's matrix
         let form = if entries > MATRIX_LIMIT { SinkhornForm::Log } else { self.sinkhorn_form };
         Ok(Sinkhorn { form, scaling: self.scaling, relaxation: self.relaxation })
+    }
+
+    /// Refuses a method that holds the plan as a matrix where that would be too large.
+    fn check_matrix(&self, reduced: &Reduced) -> Result<(), Error> {
+        let (n, m) = (reduced.a.len(), reduced.b.len());
+        if n.saturating_mul(m) <= MATRIX_LIMIT {
+            return Ok(());
+        }
+        Err(Error::Option(format!(
+            "this method holds the {n} x {m} plan as a matrix, of at most 2^26 entries; use Auto"
+        )))
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -190,6 +242,12 @@ impl Transport {
                 )));
             }
         }
-        Ok(())
+        match self.kept {
+            Kept::Entries(0) => Err(Error::Option("kept is 0 entries; at least 1 is needed".into())),
+            Kept::Share(share) if !(share > 0.0 && share <= 1.0) => {
+                Err(Error::Option(format!("kept is a share of {share}; it must lie in (0, 1]")))
+            }
+            _ => Ok(()),
+        }
     }
 }

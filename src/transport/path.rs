@@ -6,6 +6,7 @@
 //! row or column, so S_L = diag(c) - S' diag(1/a) S stays definite, and theta falls with the error. Starting at a
 //! large eps and halving it keeps Newton's method inside its region of fast convergence.
 
+use super::coarse;
 use super::kernel::Gather;
 use super::sinkhorn::ScaledKernel;
 use super::state::State;
@@ -53,6 +54,15 @@ pub(crate) fn solve(
         Shortcut::Path => {}
     }
     let mut last: Option<Reached> = None;
+    let mut first_eps = None;
+    if let Some((eps, g)) = coarse::start(state, run, first) {
+        state.current.g = g;
+        first_eps = Some(eps);
+        state.cluster = coarsest_cluster(state);
+    } else if let Some(status) = run.should_stop() {
+        state.settle();
+        return status;
+    }
     let patient = [
         Schedule { factor: 0.5, tolerance: first.tolerance.min(1e-4) },
         Schedule { factor: 0.7, tolerance: first.tolerance.min(1e-3) },
@@ -60,7 +70,7 @@ pub(crate) fn solve(
     ];
     let mut best: Option<(f64, Vec<f64>)> = None;
     for schedule in std::iter::once(first).chain(patient) {
-        match follow(state, run, schedule, tolerance, &mut last) {
+        match follow(state, run, schedule, tolerance, &mut last, first_eps.take()) {
             Stage::Done => return Status::Solved,
             Stage::Ended(status) => return status,
             Stage::Failed => {
@@ -72,8 +82,9 @@ pub(crate) fn solve(
     }
     if let Some((_, g)) = best {
         state.current.g = g;
+        state.evaluated = None;
     }
-    state.evaluate(eps, None);
+    state.settle();
     Status::Stalled
 }
 
@@ -84,9 +95,11 @@ fn follow(
     schedule: Schedule,
     tolerance: f64,
     reached: &mut Option<Reached>,
+    first_eps: Option<f64>,
 ) -> Stage {
     let target = state.reduced.eps;
     let mut eps = match reached {
+        _ if first_eps.is_some() => first_eps.unwrap_or(target),
         Some((eps, g)) => {
             state.current.g.clone_from(g);
             (*eps * schedule.factor).max(target)
@@ -116,6 +129,29 @@ fn follow(
         *reached = Some(here);
         eps = next;
     }
+}
+
+/// The whole path from the top; g at the end, None if it was not reached.
+pub(crate) fn follow_to(
+    state: &mut State,
+    run: &mut Run,
+    schedule: Schedule,
+    tolerance: f64,
+) -> Option<Vec<f64>> {
+    match follow(state, run, schedule, tolerance, &mut None, None) {
+        Stage::Done => Some(std::mem::take(&mut state.current.g)),
+        _ => None,
+    }
+}
+
+/// Clusters of so many points that all pairs of them may be kept.
+fn coarsest_cluster(state: &State) -> usize {
+    let (n, m) = (state.reduced.a.len(), state.reduced.b.len());
+    let mut cluster = 1;
+    while n.div_ceil(cluster) * m.div_ceil(cluster) > MOST_ENTRIES && cluster < Gather::LARGEST {
+        cluster *= 2;
+    }
+    cluster
 }
 
 /// Moves of a stage at most; many more where arcs are forbidden, whose first stage also has to find infeasibility.
@@ -152,7 +188,9 @@ fn stage(state: &mut State, run: &mut Run, eps: f64, goal: f64, is_last: bool) -
             return Stage::Failed;
         }
         let starved = || state.current.c.iter().zip(&state.reduced.b).any(|(c, b)| *c < 0.01 * b);
-        let gather = Gather { theta: (0.1 * error).clamp(1e-15, 0.01), cluster: state.cluster };
+        // clusters leave an error of their own: smaller entries would not help
+        let least = if state.cluster > 1 { 1e-4 } else { 1e-15 };
+        let gather = Gather { theta: (0.1 * error).clamp(least, 0.01), cluster: state.cluster };
         if moves == 0 || (moves < 30 && starved()) || !state.current.plan.gathered {
             state.sinkhorn_step(eps, 1.0);
             state.evaluate(eps, Some(gather));
@@ -216,11 +254,13 @@ fn sinkhorn_shortcut(state: &mut State, run: &mut Run, tolerance: f64) -> Shortc
         state.current.value = kernel.value();
         if let Some(status) = state.record(run, eps) {
             kernel.unload(&mut state.current.g);
+            state.evaluated = None;
             state.evaluate(eps, None);
             return Shortcut::Ended(status);
         }
         if error <= 0.5 * tolerance {
             kernel.unload(&mut state.current.g);
+            state.evaluated = None;
             state.evaluate(eps, None);
             if state.current.error <= tolerance {
                 return Shortcut::Ended(Status::Solved);
@@ -239,5 +279,6 @@ fn sinkhorn_shortcut(state: &mut State, run: &mut Run, tolerance: f64) -> Shortc
         }
     }
     kernel.unload(&mut state.current.g);
+    state.evaluated = None;
     Shortcut::Start
 }

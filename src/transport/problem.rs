@@ -265,6 +265,23 @@ impl TransportProblem {
 }
 
 impl Cost {
+    /// The largest cost of an arc that is allowed, 0 where there is none: O(n m) for a matrix, little for points.
+    pub fn largest(&self) -> f64 {
+        match self {
+            Cost::Dense { values, .. } => {
+                let finite = values.iter().copied().filter(|c| c.is_finite());
+                finite.fold(f64::NEG_INFINITY, f64::max).max(0.0)
+            }
+            Cost::Points { dimension, source, target, metric } => {
+                super::kernel::largest_distance(source, target, *dimension, *metric)
+            }
+            Cost::Grid { source, target, metric } => {
+                let far = |k: usize| source[k].max(target[k]).saturating_sub(1) as f64;
+                metric.between(&[0.0, 0.0], &[far(0), far(1)])
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), ProblemError> {
         let (n, m) = self.shape();
         match self {

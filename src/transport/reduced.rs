@@ -80,6 +80,38 @@ impl<'a> Reduced<'a> {
     /// Checks the problem and reduces it. Costs between points are held as a matrix up to `matrix_entries` entries.
     pub fn new(problem: &'a TransportProblem, matrix_entries: usize) -> Result<Self, ProblemError> {
         problem.check()?;
+        Self::build(problem, matrix_entries)
+    }
+
+    /// The same for masses whose sums may differ: they stay as they are, and so do the costs.
+    pub fn with_own_masses(
+        problem: &'a TransportProblem,
+        matrix_entries: usize,
+    ) -> Result<Self, ProblemError> {
+        problem.check_masses()?;
+        if !(problem.regularization > 0.0 && problem.regularization.is_finite()) {
+            return Err(ProblemError::Regularization(problem.regularization));
+        }
+        let mut reduced = Self::build(problem, matrix_entries)?;
+        let (mut a, mut b) = (&problem.source, &problem.target);
+        if reduced.transposed {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let pick = |kept: &[u32], masses: &[f64]| kept.iter().map(|&i| masses[i as usize]).collect();
+        (reduced.a, reduced.b) = (pick(&reduced.rows, a), pick(&reduced.columns, b));
+        let log = |w: &[f64]| w.iter().map(|w| w.ln()).collect();
+        (reduced.log_a, reduced.log_b) = (log(&reduced.a), log(&reduced.b));
+        reduced.total = 1.0;
+        if let (Kernel::Dense(dense), true) = (&mut reduced.kernel, reduced.offset != 0.0) {
+            let offset = reduced.offset;
+            let shifted = dense.values.to_mut().iter_mut();
+            shifted.filter(|c| **c < FORBIDDEN).for_each(|c| *c += offset);
+            reduced.offset = 0.0;
+        }
+        Ok(reduced)
+    }
+
+    fn build(problem: &'a TransportProblem, matrix_entries: usize) -> Result<Self, ProblemError> {
         let (mut rows, mut columns) = (support(&problem.source), support(&problem.target));
         let transposed = columns.len() > rows.len();
         let small = rows.len().saturating_mul(columns.len()) <= matrix_entries;

@@ -220,19 +220,21 @@ impl Sinkhorn {
             let relaxation = if best < 0.1 { self.relaxation } else { 1.0 };
             let mut error = scaled.iterate(relaxation);
             state.count("sinkhorn", 1);
-            if stabilized && !(scaled.strain() < 50.0) {
+            let restored = stabilized && !(scaled.strain() < 50.0);
+            if restored {
                 error = self.restore(state, &mut scaled, eps);
             }
             best = best.min(error);
             state.current.error = error;
             // the value costs logarithms: now and then is enough
-            if k % 10 == 0 || error <= goal {
+            if !restored && (k % 10 == 0 || error <= goal) {
                 state.current.value = scaled.value();
             }
             state.step_size = relaxation;
             let ended = state.record(run, eps);
             if error <= goal || ended.is_some() || !error.is_finite() {
                 scaled.unload(&mut state.current.g);
+                state.evaluated = None;
                 state.count("evaluations", scaled.builds);
                 if !state.current.g.iter().all(|g| g.is_finite()) {
                     state.current.g.fill(0.0);
@@ -245,6 +247,7 @@ impl Sinkhorn {
             }
         }
         scaled.unload(&mut state.current.g);
+        state.evaluated = None;
         state.count("evaluations", scaled.builds);
         None
     }

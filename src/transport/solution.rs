@@ -58,10 +58,11 @@ impl fmt::Display for Solution {
 pub(crate) fn close(
     solver: &Transport,
     problem: &TransportProblem,
-    state: State,
+    mut state: State,
     status: Status,
     run: Run,
 ) -> Solution {
+    state.settle();
     let State { reduced, current, counts, loss, .. } = state;
     let verdict = certify(reduced, &current.f, &current.g, loss);
     let (total, eps) = (reduced.total, reduced.eps);
@@ -82,6 +83,9 @@ pub(crate) fn close(
     let method = match solver.method {
         Method::Auto => "path-following sparse Newton",
         Method::Sinkhorn => "Sinkhorn",
+        Method::NewtonSparse => "Sinkhorn-Newton-Sparse",
+        Method::SafeNewton => "safe sparse Newton",
+        Method::LowRank => "sparse-plus-low-rank quasi-Newton",
     };
     let mut notes = Vec::new();
     if eps < 1e-6 * reduced.range {

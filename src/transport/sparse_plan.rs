@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 use sprs::CsMatI;
 
-use crate::linalg::exponential::widest;
+use crate::linalg::exponential::{Wide, widest};
 use crate::linalg::factor::SparseCholesky;
 use crate::linalg::krylov::{FromFn, Jacobi, Stopping, Workspace, conjugate_gradient};
 use crate::linalg::product::{sparse_axpy, sparse_dot};
@@ -32,31 +32,7 @@ impl Part {
 
     /// Appends the entries that are at least `row` or at least their `column`; the first one stands in column `first`.
     pub fn keep(&mut self, values: &[f64], first: usize, row: f64, column: &[f64]) {
-        const GROUP: usize = 16;
-        widest(|_| {
-            let groups = values.chunks_exact(GROUP).zip(column.chunks_exact(GROUP));
-            let tail = values.len() / GROUP * GROUP;
-            for (k, (group, thresholds)) in groups.enumerate() {
-                let mut any = false;
-                for q in 0..GROUP {
-                    any |= (group[q] >= row) | (group[q] >= thresholds[q]);
-                }
-                if any {
-                    self.keep_each(group, first + k * GROUP, row, thresholds);
-                }
-            }
-            self.keep_each(&values[tail..], first + tail, row, &column[tail..]);
-        });
-    }
-
-    #[inline(always)]
-    fn keep_each(&mut self, values: &[f64], first: usize, row: f64, column: &[f64]) {
-        for (q, (&value, &threshold)) in values.iter().zip(column).enumerate() {
-            if (value >= row || value >= threshold) && value > 0.0 {
-                self.indices.push((first + q) as u32);
-                self.values.push(value);
-            }
-        }
+        widest(Keep { part: self, values, first, row, column });
     }
 
     pub fn end_row(&mut self) {
@@ -69,6 +45,45 @@ impl Part {
             let range = std::mem::replace(start, end)..end;
             Some((&self.indices[range.clone()], &self.values[range]))
         })
+    }
+}
+
+/// The entries of a row that [`Part::keep`] appends.
+struct Keep<'a> {
+    part: &'a mut Part,
+    values: &'a [f64],
+    first: usize,
+    row: f64,
+    column: &'a [f64],
+}
+
+impl Wide for Keep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, _: bool) {
+        const GROUP: usize = 16;
+        let Keep { part, values, first, row, column } = self;
+        let mut each = |values: &[f64], first: usize, column: &[f64]| {
+            for (q, (&value, &threshold)) in values.iter().zip(column).enumerate() {
+                if (value >= row || value >= threshold) && value > 0.0 {
+                    part.indices.push((first + q) as u32);
+                    part.values.push(value);
+                }
+            }
+        };
+        let tail = values.len() / GROUP * GROUP;
+        for (k, (group, thresholds)) in values.chunks_exact(GROUP).zip(column.chunks_exact(GROUP)).enumerate()
+        {
+            let mut any = false;
+            for q in 0..GROUP {
+                any |= (group[q] >= row) | (group[q] >= thresholds[q]);
+            }
+            if any {
+                each(group, first + k * GROUP, thresholds);
+            }
+        }
+        each(&values[tail..], first + tail, &column[tail..]);
     }
 }
 
@@ -100,6 +115,21 @@ impl SparsePlan {
 
     fn each_row(&self) -> impl Iterator<Item = (&[u32], &[f64])> {
         self.parts.iter().flat_map(Part::rows)
+    }
+
+    /// y <- S x.
+    pub fn multiply_rows(&self, x: &[f64], y: &mut [f64]) {
+        for ((indices, values), y) in self.each_row().zip(y) {
+            *y = sparse_dot(indices, values, x);
+        }
+    }
+
+    /// y <- S'w.
+    pub fn transpose_multiply(&self, w: &[f64], y: &mut [f64]) {
+        y.fill(0.0);
+        for ((indices, values), w) in self.each_row().zip(w) {
+            sparse_axpy(*w, indices, values, y);
+        }
     }
 
     /// y <- S' diag(1/a) S x, rows in order; parts in parallel where there is much to do.
@@ -217,5 +247,43 @@ impl Laplacian<'_> {
         solvers.cholesky.solve_in_place(&mut x).map_err(|_| Broken)?;
         d.copy_from_slice(&x[n..]);
         if d.iter().all(|d| d.is_finite()) { Ok(()) } else { Err(Broken) }
+    }
+}
+
+/// [diag(r), S; S', diag(c)] on both potentials, singular where nothing was dropped.
+pub(crate) struct BlockOperator<'a> {
+    pub plan: &'a SparsePlan,
+    pub rows: &'a [f64],
+    pub columns: &'a [f64],
+}
+
+impl BlockOperator<'_> {
+    /// Solves by conjugate gradients from zero, which stays in the range; returns the solution and the steps.
+    pub fn solve(
+        &self,
+        rhs: &[f64],
+        tolerance: f64,
+        steps: usize,
+        solvers: &mut Solvers,
+    ) -> Result<(Vec<f64>, usize), Broken> {
+        let n = self.rows.len();
+        let diagonal: Vec<f64> =
+            self.rows.iter().chain(self.columns).map(|d| d.max(f64::MIN_POSITIVE)).collect();
+        let jacobi = Jacobi::new(&diagonal).map_err(|_| Broken)?;
+        let operator = FromFn::new(rhs.len(), |x: &[f64], y: &mut [f64]| {
+            let ((above, below), (f, g)) = (y.split_at_mut(n), x.split_at(n));
+            self.plan.multiply_rows(g, above);
+            self.plan.transpose_multiply(f, below);
+            above.iter_mut().zip(self.rows).zip(f).for_each(|((y, r), f)| *y += r * f);
+            below.iter_mut().zip(self.columns).zip(g).for_each(|((y, c), g)| *y += c * g);
+        });
+        let mut d = vec![0.0; rhs.len()];
+        let stopping = Stopping { tolerance, max_iterations: steps, ..Stopping::default() };
+        let outcome =
+            conjugate_gradient(&operator, &jacobi, rhs, &mut d, &stopping, &mut solvers.krylov, None);
+        match outcome {
+            Ok(outcome) if d.iter().all(|d| d.is_finite()) => Ok((d, outcome.iterations)),
+            _ => Err(Broken),
+        }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct State<'r, 'a> {
     pub stage: usize,
     pub step_size: f64,
     pub cg_steps: u64,
+    /// The eps at which f and c of the current point were computed; None where g has moved since.
+    pub evaluated: Option<f64>,
 }
 
 /// Columns of the trace behind the common four.
@@ -45,6 +47,7 @@ impl<'r, 'a> State<'r, 'a> {
             stage: 0,
             step_size: 0.0,
             cg_steps: 0,
+            evaluated: None,
         }
     }
 
@@ -57,6 +60,14 @@ impl<'r, 'a> State<'r, 'a> {
         let masses = self.reduced.masses(eps, self.loss);
         self.reduced.kernel.evaluate(&mut self.current, &masses, gather);
         self.count("evaluations", 1);
+        self.evaluated = Some(eps);
+    }
+
+    /// Evaluates at the problem's own eps unless that is what the current point already knows.
+    pub fn settle(&mut self) {
+        if self.evaluated != Some(self.reduced.eps) {
+            self.evaluate(self.reduced.eps, None);
+        }
     }
 
     /// Records the current point, and says whether the run ends here for another reason than being solved.
@@ -89,6 +100,7 @@ impl<'r, 'a> State<'r, 'a> {
             }
         }
         self.step_size = relaxation;
+        self.evaluated = None;
         self.count("sinkhorn", 1);
     }
 
@@ -149,6 +161,7 @@ impl<'r, 'a> State<'r, 'a> {
             if new.is_finite() && (new.value >= enough || new.error < 0.9 * old.error) {
                 std::mem::swap(&mut self.current, &mut self.trial);
                 self.step_size = t;
+                self.evaluated = Some(eps);
                 return true;
             }
             t *= 0.5;

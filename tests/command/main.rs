@@ -10,6 +10,7 @@ mod losses;
 mod pictures;
 mod runs;
 mod sif;
+mod transport;
 
 use std::fs;
 use std::io::Write;

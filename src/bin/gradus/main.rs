@@ -22,6 +22,7 @@ mod relu_file;
 mod reproduce;
 mod sif;
 mod solver;
+mod transport;
 mod watch;
 
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ enum Command {
     Relu(relu::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
+    Transport(transport::Arguments),
     Reproduce(reproduce::Arguments),
     /// Print a completion script for a shell.
     #[command(
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Relu(arguments) => relu::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
+        Command::Transport(arguments) => transport::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };

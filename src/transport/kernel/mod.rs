@@ -19,8 +19,8 @@ use rayon::prelude::*;
 
 pub(crate) use dense::DenseCosts;
 pub(crate) use grid::GridCosts;
-pub(crate) use points::{PointCosts, axes};
-pub(crate) use totals::{Potentials, Totals, hard_transform};
+pub(crate) use points::{PointCosts, axes, largest_distance};
+pub(crate) use totals::{PlanRow, Potentials, Totals, for_each_plan_row, hard_transform};
 pub(crate) use tree::order;
 
 use super::sparse_plan::{Part, SparsePlan};
@@ -106,12 +106,12 @@ pub(crate) struct Evaluation {
     pub plan: SparsePlan,
     /// Entries of P that were computed.
     pub live: u64,
-    chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Chunk>,
 }
 
 /// Rows that are worked on by one thread.
 #[derive(Default)]
-struct Chunk {
+pub(crate) struct Chunk {
     rows: Range<usize>,
     f: Vec<f64>,
     c: Vec<f64>,
@@ -127,6 +127,10 @@ pub(crate) fn chunk_rows(n: usize) -> usize {
 }
 
 impl Evaluation {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Evaluates at `self.g`.
     pub fn run(&mut self, costs: &dyn Costs, masses: &Masses, gather: Option<Gather>) {
         let (n, m) = (costs.rows(), costs.columns());
@@ -293,3 +297,6 @@ pub(crate) fn column_transform(
     };
     columns.par_iter().with_min_len(4).map(column).collect()
 }
+
+#[cfg(test)]
+mod tests;

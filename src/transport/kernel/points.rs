@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::super::problem::Metric;
-use super::tree::{Boxes, LEAF};
+use super::tree::{Boxes, LEAF, order};
 use super::{Bound, Costs, Margins};
-use crate::linalg::exponential::{largest, widest};
+use crate::linalg::exponential::{Wide, largest, largest_of, multiply_add, widest};
 
 /// Two sets of points in tree order, axis by axis, with the boxes around their leaves.
 #[derive(Clone, Debug)]
@@ -20,6 +20,12 @@ pub(crate) struct PointCosts {
 /// Points row by row in a given order, axis by axis.
 pub(crate) fn axes(points: &[f64], dimension: usize, order: &[u32]) -> Vec<Vec<f64>> {
     (0..dimension).map(|k| order.iter().map(|&i| points[i as usize * dimension + k]).collect()).collect()
+}
+
+/// The largest distance of a point of one set and one of the other.
+pub(crate) fn largest_distance(source: &[f64], target: &[f64], dimension: usize, metric: Metric) -> f64 {
+    let sorted = |points: &[f64]| axes(points, dimension, &order(points, dimension));
+    PointCosts::new(metric, sorted(source), sorted(target)).largest_cost()
 }
 
 impl PointCosts {
@@ -125,17 +131,7 @@ impl Costs for PointCosts {
     }
 
     fn fill(&self, i: usize, columns: Range<usize>, g: &[f64], z: &mut [f64]) -> f64 {
-        let manhattan = self.metric == Metric::Manhattan;
-        for (k, (x, y)) in self.source.iter().zip(&self.target).enumerate() {
-            add_axis(manhattan, k == 0, x[i], &y[columns.clone()], z);
-        }
-        let g = &g[columns];
-        if self.metric == Metric::Euclidean {
-            widest(|_| z.iter_mut().zip(g).for_each(|(z, g)| *z = g - z.sqrt()));
-        } else {
-            widest(|_| z.iter_mut().zip(g).for_each(|(z, g)| *z = g - *z));
-        }
-        largest(z)
+        widest(Fill { costs: self, i, columns, g, z })
     }
 
     fn live(&self, rows: Range<usize>, g: &[f64], margins: &Margins, live: &mut Vec<Range<usize>>) {
@@ -174,15 +170,57 @@ impl Costs for PointCosts {
     }
 }
 
-/// z_j <- (0 or z_j) + |x - y_j| or its square.
-fn add_axis(manhattan: bool, first: bool, x: f64, y: &[f64], z: &mut [f64]) {
-    widest(|_| {
-        let pairs = z.iter_mut().zip(y);
-        match (manhattan, first) {
-            (true, true) => pairs.for_each(|(z, y)| *z = (x - y).abs()),
-            (true, false) => pairs.for_each(|(z, y)| *z += (x - y).abs()),
-            (false, true) => pairs.for_each(|(z, y)| *z = (x - y) * (x - y)),
-            (false, false) => pairs.for_each(|(z, y)| *z += (x - y) * (x - y)),
+/// z_j = g_j - C_ij over a range of columns, and the largest.
+struct Fill<'a> {
+    costs: &'a PointCosts,
+    i: usize,
+    columns: Range<usize>,
+    g: &'a [f64],
+    z: &'a mut [f64],
+}
+
+impl Wide for Fill<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run(self, fused: bool) -> f64 {
+        let Fill { costs, i, columns, g, z } = self;
+        let g = &g[columns.clone()];
+        let axis = |k: usize| (costs.source[k][i], &costs.target[k][columns.clone()]);
+        let square = |x: f64, y: f64| (x - y) * (x - y);
+        match (costs.metric, costs.source.len()) {
+            (Metric::SquaredEuclidean, 2) => {
+                let ((p, x), (q, y)) = (axis(0), axis(1));
+                for (((z, g), x), y) in z.iter_mut().zip(g).zip(x).zip(y) {
+                    *z = g - multiply_add(fused, q - y, q - y, square(p, *x));
+                }
+            }
+            (Metric::SquaredEuclidean, 3) => {
+                let ((p, x), (q, y), (r, w)) = (axis(0), axis(1), axis(2));
+                for ((((z, g), x), y), w) in z.iter_mut().zip(g).zip(x).zip(y).zip(w) {
+                    *z = g - multiply_add(
+                        fused,
+                        r - w,
+                        r - w,
+                        multiply_add(fused, q - y, q - y, square(p, *x)),
+                    );
+                }
+            }
+            (metric, dimension) => {
+                z.fill(0.0);
+                for (p, x) in (0..dimension).map(axis) {
+                    if metric == Metric::Manhattan {
+                        z.iter_mut().zip(x).for_each(|(z, x)| *z += (p - x).abs());
+                    } else {
+                        z.iter_mut().zip(x).for_each(|(z, x)| *z = multiply_add(fused, p - x, p - x, *z));
+                    }
+                }
+                if metric == Metric::Euclidean {
+                    z.iter_mut().for_each(|z| *z = z.sqrt());
+                }
+                z.iter_mut().zip(g).for_each(|(z, g)| *z = g - *z);
+            }
         }
-    });
+        largest_of(z)
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::tree::LEAF;
-use super::{Bound, Costs, Margins, PARALLEL_ENTRIES, chunk_rows};
+use super::{Bound, Costs, Margins, Masses, PARALLEL_ENTRIES, chunk_rows};
 use crate::linalg::exponential::{axpy, dot, exp_in_place, largest};
 
 /// Sums of the plan P_ij = exp((f_i + g_j - C_ij)/eps), rows and columns weighted.
@@ -128,4 +128,45 @@ pub(crate) fn hard_transform(costs: &dyn Costs, g: &[f64]) -> Vec<f64> {
     let chunks: Vec<Vec<f64>> = (0..n.div_ceil(size)).into_par_iter().map(run).collect();
     debug_assert!(largest(g).is_finite());
     chunks.concat()
+}
+
+/// A row of the plan of given potentials: the entries inside the ranges, one after the other; outside they are nought.
+pub(crate) struct PlanRow<'a> {
+    pub index: usize,
+    pub ranges: &'a [Range<usize>],
+    pub values: &'a mut [f64],
+}
+
+/// Hands every row of the plan to `visit`, in parallel; the results in order.
+pub(crate) fn for_each_plan_row<R: Send>(
+    costs: &dyn Costs,
+    f: &[f64],
+    g: &[f64],
+    masses: &Masses,
+    visit: impl Fn(PlanRow) -> R + Sync,
+) -> Vec<R> {
+    let (n, eps) = (costs.rows(), masses.eps);
+    let size = chunk_rows(n);
+    let per_mass: Vec<f64> = f.iter().zip(masses.log_a).map(|(f, log_a)| f - eps * log_a).collect();
+    let margins = Margins::new(g, -eps * masses.loss.ln(), Bound::Potentials(&per_mass));
+    let run = |chunk: usize| {
+        let rows = chunk * size..n.min((chunk + 1) * size);
+        let (mut live, mut z, mut results) = (Vec::new(), vec![0.0; costs.columns()], Vec::new());
+        for start in rows.clone().step_by(LEAF) {
+            let block = start..rows.end.min(start + LEAF);
+            costs.live(block.clone(), g, &margins, &mut live);
+            for index in block {
+                let mut at = 0;
+                for range in &live {
+                    costs.fill(index, range.clone(), g, &mut z[at..at + range.len()]);
+                    at += range.len();
+                }
+                exp_in_place(&mut z[..at], 1.0 / eps, -f[index]);
+                results.push(visit(PlanRow { index, ranges: &live, values: &mut z[..at] }));
+            }
+        }
+        results
+    };
+    let chunks: Vec<Vec<R>> = (0..n.div_ceil(size)).into_par_iter().map(run).collect();
+    chunks.into_iter().flatten().collect()
 }

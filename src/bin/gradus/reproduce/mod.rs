@@ -5,6 +5,7 @@
 
 mod constrained;
 mod coordinate;
+mod transport;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ type Experiments = fn(&Context) -> Result<Chapter, Failure>;
 const CHAPTERS: &[(&str, &str, Experiments)] = &[
     ("coordinate", "Losses with separable penalties", coordinate::chapter),
     ("constrained", "Nonlinear programs", constrained::chapter),
+    ("transport", "Optimal transport", transport::chapter),
 ];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
