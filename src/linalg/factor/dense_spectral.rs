@@ -84,7 +84,7 @@ mod tests {
     fn factors_multiply_to_the_matrix() {
         let a = Mat::from_fn(7, 4, |i, j| ((3 * i + 5 * j) as f64).sin());
         let (u, s, v) = dense_svd(a.as_ref()).unwrap();
-        let product = Mat::from_fn(7, 4, |i, j| (0..4).map(|c| u[(i, c)] * s[c] * v[(j, c)]).sum());
+        let product = Mat::from_fn(7, 4, |i, j| (0..4).map(|c| u[(i, c)] * s[c] * v[(j, c)]).sum::<f64>());
         assert!((&product - &a).norm_max() < 1e-14);
         assert!(s.windows(2).all(|pair| pair[0] >= pair[1]));
         let values = dense_singular_values(a.as_ref()).unwrap();
