@@ -1,7 +1,5 @@
 //! Low-rank completion on matrices and a picture that are made here.
 
-use std::time::Instant;
-
 use gradus::completion::{
     Completion, Duplicates, HalfStep, LowRankModel, Observations, RidgeKind, Solution, StartRule,
 };
@@ -239,8 +237,8 @@ fn phase_transition(context: &Context, chapter: &mut Chapter) -> Result<bool, Fa
         title: "The phase transition of recovery".into(),
         text: format!(
             "{n} x {n} matrices of four ranks, entries at random, {seeds} matrices a point; recovered means an error below \
-             1e-4 over the whole matrix. A matrix of rank k has k (2n - k) degrees of freedom: below about twice as many \
-             entries recovery fails, above three times it hardly ever does."
+             1e-4 over the whole matrix. A matrix of rank k has k (2n - k) degrees of freedom: half as many entries again \
+             suffice for the larger ranks. Small ranks need more, since every row and column must be met often enough."
         ),
         columns: std::iter::once("rank".to_string())
             .chain(ratios.iter().map(|r| format!("{r} dof")))
@@ -390,7 +388,7 @@ fn inpainting(context: &Context, chapter: &mut Chapter) -> Result<bool, Failure>
         ..Completion::default()
     };
     let answer = solver.solve_with(&problem, Default::default(), &mut context.monitor())?;
-    let filled = TallMatrix::from_fn(size, size, |i, j| answer.model.predict(i, j).clamp(0.0, 1.0));
+    let filled: TallMatrix = TallMatrix::from_fn(size, size, |i, j| answer.model.predict(i, j).clamp(0.0, 1.0));
     let error = (0..size)
         .map(|i| (0..size).map(|j| (filled.row(i)[j] - picture.row(i)[j]).powi(2)).sum::<f64>())
         .sum::<f64>();
