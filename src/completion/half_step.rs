@@ -8,7 +8,8 @@ use rayon::prelude::*;
 
 use super::Error;
 use super::observations::Side;
-use super::row::{Entries, Fixed, Inner, Objective, Preconditioner, Report, RowSolver};
+use super::row::RowSolver;
+use super::row_problem::{Entries, Fixed, Inner, Objective, Preconditioner, Report};
 use crate::linalg::factor::dense_symmetric_eigen;
 use crate::linalg::product::{balanced_ranges, split_by_ranges};
 use crate::linalg::tall::{Element, TallMatrix};

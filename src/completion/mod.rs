@@ -41,6 +41,7 @@ mod options;
 mod phase;
 mod robust;
 mod row;
+mod row_problem;
 mod start;
 mod state;
 mod tune;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::half_step::Accuracy;
-use super::row::Report;
+use super::row_problem::Report;
 use super::start;
 use super::state::{Setup, State, Swept};
 use super::{Error, HalfStep, Loss, StartRule};
@@ -277,7 +277,7 @@ impl<T: Element> Progress<T> {
         self.exact_left = self.exact_left.saturating_sub(1);
         self.add(&swept.report);
         let fell = swept.objective < self.objective;
-        self.idle = if swept.gradient < 0.9 * self.least_gradient { 0 } else { self.idle + 1 };
+        self.idle = if swept.gradient < 0.999 * self.least_gradient { 0 } else { self.idle + 1 };
         self.least_gradient = self.least_gradient.min(swept.gradient);
         if !fell || (self.objective - swept.objective) > 1e-14 * self.objective.abs() {
             self.idle = if fell { 0 } else { self.idle };

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::half_step::{Accuracy, Work, half_step, measure};
-use super::row::{Objective, Report};
+use super::row_problem::{Objective, Report};
 use super::{Completion, Error, Loss, LowRankModel, Observations, RidgeKind};
 use crate::linalg::product::{dot_serial, split_by_ranges};
 use crate::linalg::tall::{Element, TallMatrix, small_singular_values};

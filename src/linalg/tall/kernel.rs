@@ -4,7 +4,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::TallMatrix;
+use super::{Element, TallMatrix};
 
 /// Rows are padded to a multiple of this many entries: the widest vector register, one cache line.
 pub const LANES: usize = 8;
@@ -45,8 +45,26 @@ impl RowKernels {
         Self { arch: Arch::new() }
     }
 
-    /// G += A'A on and above the diagonal, for the first `columns` columns of G's rows. A is row-major with rows of
-    /// `width` entries, a multiple of eight; G is `width` x `width`, row-major. width^2 / 2 multiplications a row.
+    /// Copies the rows of `stride` entries with the given numbers one after the other, each widened to f64 and padded with
+    /// zeros to `width` entries.
+    pub fn gather<T: Element>(
+        &self,
+        rows: &[T],
+        stride: usize,
+        indices: &[u32],
+        width: usize,
+        out: &mut [f64],
+    ) {
+        assert!(width.is_multiple_of(LANES) && stride.is_multiple_of(LANES) && stride <= width);
+        assert_eq!(out.len(), indices.len() * width, "one row an index");
+        if width > 0 {
+            self.arch.dispatch(Gather { rows, stride, indices, width, out });
+        }
+    }
+
+    /// G += A'A on and above the diagonal, in the first `columns` rows of G, up to the column behind them: the products of
+    /// these columns with each other and with a right-hand side beside them. A is row-major with rows of `width` entries, a
+    /// multiple of eight; G is `width` x `width`, row-major. columns^2 / 2 multiplications a row.
     pub fn add_gram(&self, a: &[f64], width: usize, columns: usize, gram: &mut [f64]) {
         assert!(width.is_multiple_of(LANES) && columns <= width, "rows are padded to whole vectors");
         assert!(gram.len() == width * width && (width == 0 || a.len().is_multiple_of(width)));
@@ -79,6 +97,33 @@ impl RowKernels {
     }
 }
 
+struct Gather<'a, T> {
+    rows: &'a [T],
+    stride: usize,
+    indices: &'a [u32],
+    width: usize,
+    out: &'a mut [f64],
+}
+
+impl<T: Element> WithSimd for Gather<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { rows, stride, indices, width, out } = self;
+        for (to, &j) in out.chunks_exact_mut(width).zip(indices) {
+            let from = &rows[j as usize * stride..][..stride];
+            let (head, padding) = to.split_at_mut(stride);
+            for (to, from) in head.chunks_exact_mut(LANES).zip(from.chunks_exact(LANES)) {
+                for lane in 0..LANES {
+                    to[lane] = from[lane].widen();
+                }
+            }
+            padding.fill(0.0);
+        }
+    }
+}
+
 struct Gram<'a> {
     a: &'a [f64],
     width: usize,
@@ -94,19 +139,20 @@ impl WithSimd for Gram<'_> {
         let Self { a, width, columns, gram } = self;
         let lanes = S::F64_LANES;
         let rows = (CACHED / width).max(16);
+        let end = (columns + 1).next_multiple_of(lanes).min(width);
         for block in a.chunks(rows * width) {
             for i in (0..columns).step_by(TILE) {
                 // vectors from the one that holds the diagonal on
                 let mut j = i - i % lanes;
-                while j + 3 * lanes <= width {
+                while j + 3 * lanes <= end {
                     gram_tile::<S, 3>(simd, block, width, i, j, gram);
                     j += 3 * lanes;
                 }
-                if j + 2 * lanes <= width {
+                if j + 2 * lanes <= end {
                     gram_tile::<S, 2>(simd, block, width, i, j, gram);
                     j += 2 * lanes;
                 }
-                if j < width {
+                if j < end {
                     gram_tile::<S, 1>(simd, block, width, i, j, gram);
                 }
             }

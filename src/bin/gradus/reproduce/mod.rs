@@ -4,6 +4,7 @@
 //! the page.
 
 mod constrained;
+mod completion;
 mod coordinate;
 mod transport;
 
@@ -30,6 +31,7 @@ const CHAPTERS: &[(&str, &str, Experiments)] = &[
     ("coordinate", "Losses with separable penalties", coordinate::chapter),
     ("constrained", "Nonlinear programs", constrained::chapter),
     ("transport", "Optimal transport", transport::chapter),
+    ("completion", "Matrix completion", completion::chapter),
 ];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
