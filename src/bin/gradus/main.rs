@@ -14,6 +14,7 @@ mod predict;
 mod reproduce;
 mod sif;
 mod solver;
+mod stream;
 mod watch;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Command {
     Fit(fit::Arguments),
     Graph(graph::Arguments),
     Linsolve(linsolve::Arguments),
+    Stream(stream::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
     Sif(sif::Arguments),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Linsolve(arguments) => linsolve::run(&arguments),
+        Command::Stream(arguments) => stream::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
