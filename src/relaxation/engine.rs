@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
 use super::eisenstat::Lanczos;
+use super::sor::Kind;
 use super::{Error, Method, eisenstat, krylov, sor};
 use crate::linalg::factor::{FactorError, SparseCholesky};
 use crate::linalg::krylov::IncompleteCholesky;
@@ -49,8 +50,8 @@ impl Engine {
     ) -> Result<Attempt, Error> {
         let workspace = &mut self.workspace;
         let mut attempt = match method {
-            Method::Sor => sor::run(system, omega, false, x, stop, workspace, watch),
-            Method::Ssor => sor::run(system, omega, true, x, stop, workspace, watch),
+            Method::Sor => sor::run(system, Kind::Forward(omega), x, stop, workspace, watch).0,
+            Method::Ssor => sor::run(system, Kind::Symmetric(omega), x, stop, workspace, watch).0,
             Method::SsorCg => eisenstat::run(system, omega, x, stop, workspace, lanczos, watch),
             Method::Cg => {
                 let preconditioner = krylov::jacobi(system)?;
@@ -64,6 +65,18 @@ impl Engine {
             attempt.residual = norm(system.b);
         }
         Ok(attempt)
+    }
+
+    /// SOR whose omega rises with what its rate of convergence tells; returns the last one.
+    pub fn adaptive_sor(
+        &mut self,
+        omega: f64,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        watch: &mut Watch,
+    ) -> (Attempt, f64) {
+        sor::run(system, Kind::Adaptive(omega), x, stop, &mut self.workspace, watch)
     }
 
     /// The probe of [`krylov::probe`].

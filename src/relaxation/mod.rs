@@ -308,10 +308,32 @@ impl Relaxation {
         if course.is_open(stop) {
             let rest = Stop { cap: stop.cap - course.attempt.iterations, ..stop };
             let omega = course.omega.unwrap_or(1.0);
+            let adaptive = self.method == Method::Sor
+                && self.omega == Omega::Auto
+                && system.operator.is_consistently_ordered();
+            if adaptive {
+                let (done, omega) = engine.adaptive_sor(omega, system, x, rest, watch);
+                course.omega = Some(omega);
+                course.add(done);
+                return self.fall_back(engine, system, x, stop, course, watch);
+            }
             let lanczos = self.estimate_error.then_some(&mut course.lanczos);
             let done = engine.attempt(self.method, omega, system, x, rest, lanczos, watch)?;
             course.add(done);
         }
+        self.fall_back(engine, system, x, stop, course, watch)
+    }
+
+    /// Finishes what the method left undone, if that is wanted.
+    fn fall_back(
+        &self,
+        mut engine: Engine,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        course: &mut Course,
+        watch: &mut attempt::Watch,
+    ) -> Result<(), Error> {
         if self.fallback && matches!(course.attempt.end, End::Capped | End::Diverged | End::Stagnated) {
             let rest = Stop { cap: stop.cap.max(10 * system.b.len()), ..stop };
             let (done, method) = engine.finish(system, x, rest, watch)?;

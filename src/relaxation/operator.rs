@@ -212,6 +212,11 @@ impl Operator {
         (self.constant && !self.diagonal.is_empty()).then(|| self.diagonal[0] + self.shift)
     }
 
+    /// The mean diagonal entry of A + c I: tells shifted matrices apart. NaN for an empty matrix.
+    pub fn mean_diagonal(&self) -> f64 {
+        self.diagonal.iter().sum::<f64>() / self.diagonal.len() as f64 + self.shift
+    }
+
     /// min over the rows of (a_ii - sum of |a_ij|) / a_ii, a lower bound of 1 - beta by Gershgorin's theorem. Positive if and only if
     /// A + c I is strictly diagonally dominant. n operations, a few where the diagonal is constant.
     pub fn dominance(&self) -> f64 {

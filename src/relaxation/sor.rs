@@ -1,6 +1,7 @@
 //! Successive over-relaxation.
 
 use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
+use super::formula;
 
 /// Sweeps between two looks at the true residual while the end is far.
 const LOOK: usize = 100;
@@ -8,25 +9,26 @@ const LOOK: usize = 100;
 const PATIENCE: usize = 1000;
 /// Growth of the residual that counts as divergence.
 const DIVERGED: f64 = 1e4;
-/// The end is near once the estimated residual is below this many targets: then every sweep is looked at.
+/// The end is near once the estimated residual is below this many targets, or so many sweeps away at the present rate: then every
+/// sweep is looked at.
 const NEAR: f64 = 1.5;
+const NEAR_SWEEPS: i32 = 3;
 /// Below this an entry of x is set to 0, lest it becomes a denormal number, which slows every sweep.
 const TINY: f64 = 1e-290;
 
 /// SOR (Young 1971) from x: sweeps x_i <- x_i + omega (b_i - a_i'x) / a_ii until the true residual meets the target.
-/// `symmetric` follows each forward sweep by a backward one: SSOR.
+/// Returns the omega of the last sweep, too.
 ///
 /// The residuals that the rows meet during a sweep cost nothing and tell, up to a factor that hardly changes, how large
 /// the true residual is; that is computed every hundred sweeps, and after every sweep near the end.
 pub(super) fn run(
     system: System,
-    omega: f64,
-    symmetric: bool,
+    mut kind: Kind,
     x: &mut [f64],
     stop: Stop,
     workspace: &mut Workspace,
     watch: &mut Watch,
-) -> Attempt {
+) -> (Attempt, f64) {
     let System { operator, b } = system;
     let sweeps = operator.sweeps();
     let [r, scratch] = workspace.vectors(b.len());
@@ -34,15 +36,18 @@ pub(super) fn run(
     let sweep_flops = 2.0 * operator.nonzeros() as f64;
     let mut attempt = Attempt { end: End::Solved, iterations: 0, residual: first, flops: 0.0 };
     if first <= stop.target {
-        return attempt;
+        return (attempt, kind.omega());
     }
     // |true residual| / |residual as met|; and where the last stretch of patience began
     let (mut ratio, mut stretch) = (f64::INFINITY, first);
+    let mut before = f64::INFINITY;
+    let mut look_before = first;
     loop {
         if attempt.iterations >= stop.cap {
             attempt.end = End::Capped;
             break;
         }
+        let (omega, symmetric) = (kind.omega(), kind == Kind::Symmetric(kind.omega()));
         let mut met = sweeps.sor_forward(omega, b, x, scratch);
         if symmetric {
             met = sweeps.sor_backward(omega, b, x, scratch);
@@ -52,7 +57,9 @@ pub(super) fn run(
         attempt.flops += if symmetric { 2.0 * sweep_flops } else { sweep_flops };
         let k = attempt.iterations;
         let estimate = ratio * met;
-        let look = k % LOOK == 0 || estimate <= NEAR * stop.target || !met.is_finite() || k == stop.cap;
+        let near = (before / met).powi(NEAR_SWEEPS).clamp(NEAR, 1e3);
+        before = met;
+        let look = k % LOOK == 0 || estimate <= near * stop.target || !met.is_finite() || k == stop.cap;
         if !(look || ratio.is_infinite()) {
             if let Some(status) = watch(k, estimate) {
                 attempt.end = End::Stopped(status);
@@ -72,11 +79,44 @@ pub(super) fn run(
             break;
         }
         if k % LOOK == 0 {
+            if let Kind::Adaptive(omega) = &mut kind {
+                let rate = (attempt.residual / look_before).powf(1.0 / LOOK as f64);
+                *omega = omega.max(omega_from_rate(*omega, rate));
+            }
+            look_before = attempt.residual;
             x.iter_mut().filter(|x| x.abs() < TINY).for_each(|x| *x = 0.0);
         }
     }
     attempt.residual = operator.residual(b, x, r);
-    attempt
+    (attempt, kind.omega())
+}
+
+/// What a sweep is, and its omega.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// Forward.
+    Forward(f64),
+    /// Forward, then backward: SSOR.
+    Symmetric(f64),
+    /// Forward; omega rises where the rate of convergence shows that it is too small. For consistently ordered matrices.
+    Adaptive(f64),
+}
+
+impl Kind {
+    pub fn omega(self) -> f64 {
+        let (Kind::Forward(omega) | Kind::Symmetric(omega) | Kind::Adaptive(omega)) = self;
+        omega
+    }
+}
+
+/// Young's omega from the rate at which SOR with a smaller one converges: (rate + omega - 1)^2 = rate omega^2 beta^2 (Young 1971). The
+/// same omega where the rate shows that it is large enough.
+fn omega_from_rate(omega: f64, rate: f64) -> f64 {
+    if !(rate > omega - 1.0 && rate < 1.0) {
+        return omega;
+    }
+    let beta = (rate + omega - 1.0) / (omega * rate.sqrt());
+    formula::young(1.0 - beta)
 }
 
 /// Whether the residual after sweep k ends the run.

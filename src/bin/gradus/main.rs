@@ -23,6 +23,7 @@ mod reproduce;
 mod sif;
 mod solver;
 mod transport;
+mod stream;
 mod watch;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Graph(graph::Arguments),
     Nlp(nlp::Arguments),
     Linsolve(linsolve::Arguments),
+    Stream(stream::Arguments),
     Predict(predict::Arguments),
     Relu(relu::Arguments),
     Plot(plot::Arguments),
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Nlp(arguments) => nlp::run(&arguments),
         Command::Linsolve(arguments) => linsolve::run(&arguments),
+        Command::Stream(arguments) => stream::run(&arguments),
         Command::Predict(arguments) => predict::run(&arguments),
         Command::Relu(arguments) => relu::run(&arguments),
         Command::Plot(arguments) => plot::run(&arguments),

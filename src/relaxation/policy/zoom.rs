@@ -10,8 +10,8 @@ const FIRST_RANGES: usize = 6;
 const VISITS: u64 = 24;
 const DEEPEST: u32 = 4;
 /// Exploration: with probability HASTE / sqrt(visits), a neighbour that is not DOUBT sqrt(1/n + 1/n') behind in the mean logarithm.
-const HASTE: f64 = 0.5;
-const DOUBT: f64 = 0.1;
+const HASTE: f64 = 0.7;
+const DOUBT: f64 = 0.3;
 
 /// Plays, in the range in which the context lies, the arm with the least mean logarithm of its costs; sometimes a neighbour that may yet
 /// turn out better, unplayed neighbours first. A range splits in halves after 24 visits; the halves forget the costs, which
@@ -117,7 +117,7 @@ impl Zoom {
         }
         let doubt = |arm: usize| {
             let spread = 1.0 / range.plays[arm] as f64 + 1.0 / range.plays[leader] as f64;
-            range.plays[arm] < 2 || range.mean(arm) - range.mean(leader) < DOUBT * spread.sqrt()
+            range.plays[arm] < 3 || range.mean(arm) - range.mean(leader) < DOUBT * spread.sqrt()
         };
         let mut open = neighbours.filter(|&arm| doubt(arm));
         let count = open.clone().count();
