@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use gradus::problem::Classes;
 use gradus::read::libsvm::LabelledData;
-use gradus::relu::{ConvexRelu, Error, Loss, Method, Patterns, Solution, Training};
+use gradus::relu::{ConvexRelu, Error, Loss, Method, Patterns, Refinement, Solution, Training};
 use serde_json::json;
 
 use crate::dataset::{self, Preparation, Score};
@@ -45,6 +45,15 @@ pub struct Arguments {
     /// How the program is solved.
     #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     pub method: MethodName,
+    /// Look for better patterns: local runs are pooled, then solving, pricing and descent take turns.
+    #[arg(long, conflicts_with_all = ["all_patterns", "method"])]
+    pub refine: bool,
+    /// Seeds of the local runs of a refinement.
+    #[arg(long, default_value_t = 5, value_name = "N", requires = "refine")]
+    pub starts: usize,
+    /// Rounds of a refinement at most.
+    #[arg(long, default_value_t = 20, value_name = "N", requires = "refine")]
+    pub rounds: usize,
     /// Take all activation patterns of the data, where they have rank one or two, in place of a sample.
     #[arg(long, conflicts_with = "patterns")]
     pub all_patterns: bool,
@@ -154,8 +163,14 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         ..ConvexRelu::default()
     };
     let mut monitor = watch::monitor(common, 1);
-    let patterns = arguments.pattern_set(&training, &solver).map_err(in_data)?;
-    let solution = solver.solve_over(&training, patterns, None, &mut monitor).map_err(in_data)?;
+    let solution = if arguments.refine {
+        let (starts, rounds) = (arguments.starts, arguments.rounds);
+        let refinement = Refinement { starts, rounds, ..Refinement::default() };
+        solver.refine(&training, &refinement, None, &mut monitor).map_err(in_data)?
+    } else {
+        let patterns = arguments.pattern_set(&training, &solver).map_err(in_data)?;
+        solver.solve_over(&training, patterns, None, &mut monitor).map_err(in_data)?
+    };
 
     let file =
         NetworkFile::new(loss.name(), &solution.network, &[], &preparation, classes, arguments.beta);
@@ -266,7 +281,7 @@ impl Report<'_> {
                 "test_accuracy": self.test_score.and_then(|s| s.accuracy),
                 "test_rmse": self.test_score.and_then(|s| s.rmse),
             });
-            let method = self.arguments.method.name();
+            let method = if self.arguments.refine { "refine".into() } else { self.arguments.method.name() };
             let common = &self.arguments.common;
             let object =
                 output::json_object("relu", &method, common, read_seconds, &solution.summary, own);

@@ -100,7 +100,9 @@ impl Newton {
                 let second = affine.map_or(0.0, |a| a.slack[i] * a.gamma[i]);
                 // the slacks also make up for what they lack to E X v
                 let lack = state.product[i] - state.slack[i];
-                asked[i] = (mu - second) / state.slack[i] - state.gamma[i] - self.ratio[i] * lack;
+                if blocks.cones {
+                    asked[i] = (mu - second) / state.slack[i] - state.gamma[i] - self.ratio[i] * lack;
+                }
                 rows[i] = signs[k] * asked[i] - if signs[k] > 0.0 { sign * shift[k] } else { 0.0 };
             }
         }
@@ -116,8 +118,12 @@ impl Newton {
         }
         let (v, mut slack, outputs) = self.solve_refined(blocks, state, &b, &mut rows);
         let gamma = (0..n * count).map(|i| asked[i] - self.ratio[i] * slack[i]).collect();
-        for ((slack, product), old) in slack.iter_mut().zip(&state.product).zip(&state.slack) {
-            *slack += product - old;
+        if blocks.cones {
+            for ((slack, product), old) in slack.iter_mut().zip(&state.product).zip(&state.slack) {
+                *slack += product - old;
+            }
+        } else {
+            slack.fill(0.0);
         }
         let mut t = vec![0.0; count];
         for j in 0..count {
@@ -125,7 +131,7 @@ impl Newton {
             t[j] = state.scalings[j].recover(e0[j], &mut z[part.clone()], &v[part]);
         }
         let loss = state.loss.recover(mu, affine.map(|a| &a.loss), &outputs);
-        Direction { v, t, z, slack, gamma, outputs, loss }
+        Direction { v, t, z, slack, gamma, loss }
     }
 
     /// Solves and corrects once by the residual. Returns dv, E X dv, and the outputs' increments.
