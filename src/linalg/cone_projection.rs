@@ -102,9 +102,14 @@ impl ConeProjection {
             }
             let smallest = self.multipliers.iter().zip(&self.trial).filter(|(_, new)| **new <= 0.0);
             let least = smallest.map(|(old, _)| *old).fold(f64::INFINITY, f64::min);
-            let drop: Vec<bool> =
-                self.multipliers.iter().zip(&self.trial).map(|(old, new)| *new <= 0.0 && *old <= least).collect();
-            let kept: Vec<u32> = self.active.iter().zip(&drop).filter(|(_, d)| !**d).map(|(k, _)| *k).collect();
+            let drop: Vec<bool> = self
+                .multipliers
+                .iter()
+                .zip(&self.trial)
+                .map(|(old, new)| *new <= 0.0 && *old <= least)
+                .collect();
+            let kept: Vec<u32> =
+                self.active.iter().zip(&drop).filter(|(_, d)| !**d).map(|(k, _)| *k).collect();
             let values: Vec<f64> =
                 self.multipliers.iter().zip(&drop).filter(|(_, d)| !**d).map(|(v, _)| *v).collect();
             self.active.clear();

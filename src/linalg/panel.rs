@@ -29,14 +29,7 @@ pub fn multiply(a: MatRef<f64>, b: &[f64], out: &mut [f64]) {
     let panel = |(b, out): (&[f64], &mut [f64])| {
         let width = out.len() / m;
         let b = MatRef::from_column_major_slice(b, k, width);
-        matmul(
-            MatMut::from_column_major_slice_mut(out, m, width),
-            Accum::Replace,
-            a,
-            b,
-            1.0,
-            Par::Seq,
-        );
+        matmul(MatMut::from_column_major_slice_mut(out, m, width), Accum::Replace, a, b, 1.0, Par::Seq);
     };
     let parts = b.par_chunks(k * WIDTH).zip(out.par_chunks_mut(m * WIDTH));
     if m * k * columns < PARALLEL_FLOPS {
@@ -70,7 +63,8 @@ pub fn weighted_gram(x: MatRef<f64>, q: &[f64], scaled: &mut Vec<f64>, out: &mut
         scaled.extend(x.col(j).iter().zip(q).map(|(x, q)| q * x));
     }
     let scaled = MatRef::from_column_major_slice(scaled, n, d);
-    let (lower, full) = (triangular::BlockStructure::TriangularLower, triangular::BlockStructure::Rectangular);
+    let (lower, full) =
+        (triangular::BlockStructure::TriangularLower, triangular::BlockStructure::Rectangular);
     let out = MatMut::from_column_major_slice_mut(out, d, d);
     triangular::matmul(out, lower, Accum::Replace, scaled.transpose(), full, x, full, 1.0, Par::Seq);
 }

@@ -104,8 +104,7 @@ impl GatedRelu {
             network.output.push(1.0);
             gates.push(patterns.gate(i).to_vec());
         }
-        let certificate =
-            Certificate { kind: "gap_over_gates", value: gap.gap, relative: relative(&gap) };
+        let certificate = Certificate { kind: "gap_over_gates", value: gap.gap, relative: relative(&gap) };
         let seconds = run.seconds();
         let history = run.into_history();
         let summary = Summary {
@@ -117,7 +116,9 @@ impl GatedRelu {
             counts: Counts::from([("gradients", count)]),
             seconds,
             history,
-            notes: vec!["gated units are another model than a ReLU network: objectives do not compare".into()],
+            notes: vec![
+                "gated units are another model than a ReLU network: objectives do not compare".into(),
+            ],
         };
         Ok(GatedSolution { network, gates, lower_bound: gap.objective - gap.gap, summary })
     }
@@ -129,8 +130,12 @@ type Solved = (Status, Vec<f64>, Gap, &'static str, u64);
 fn interior_point(instance: &Instance, tolerance: f64, run: &mut Run) -> Result<Solved, Error> {
     let groups: Vec<Group> =
         (0..instance.signs.len()).map(|pattern| Group { pattern, positive: true }).collect();
-    let blocks =
-        interior::Blocks { program: &instance.program, signs: &instance.signs, groups: &groups, cones: false };
+    let blocks = interior::Blocks {
+        program: &instance.program,
+        signs: &instance.signs,
+        groups: &groups,
+        cones: false,
+    };
     let mut note = |run: &mut Run, objective: f64, relative: f64| {
         run.record(objective, relative, &EXTRA).filter(|status| *status != Status::Solved)
     };
@@ -213,7 +218,8 @@ fn proximal_gradient(instance: &Instance, run: &mut Run) -> Solved {
                 }
                 let moved: Vec<f64> = next.iter().zip(&y).map(|(a, b)| a - b).collect();
                 let square = dot_serial(&moved, &moved);
-                let actual = loss(&outputs(instance, &next, &mut rows)) - value - dot_serial(&slope_of, &moved);
+                let actual =
+                    loss(&outputs(instance, &next, &mut rows)) - value - dot_serial(&slope_of, &moved);
                 let allowed = square / (2.0 * step);
                 if actual <= allowed + 1e-14 * value.abs() || step < 1e-18 {
                     break (next, actual * 5.0 <= allowed);

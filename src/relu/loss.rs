@@ -29,7 +29,9 @@ impl Loss {
 
     /// The loss of the given name.
     pub fn by_name(name: &str) -> Option<Self> {
-        [Loss::Squared, Loss::Logistic, Loss::CrossEntropy, Loss::Hinge].into_iter().find(|l| l.name() == name)
+        [Loss::Squared, Loss::Logistic, Loss::CrossEntropy, Loss::Hinge]
+            .into_iter()
+            .find(|l| l.name() == name)
     }
 
     /// Whether targets must be -1 or +1.
@@ -108,7 +110,11 @@ impl Loss {
         let mut p = q;
         for _ in 0..60 {
             let value = p - q + self.derivative(p, y) / rho;
-            if value > 0.0 { high = p } else { low = p }
+            if value > 0.0 {
+                high = p
+            } else {
+                low = p
+            }
             let mut next = p - value / (1.0 + self.curvature(p, y) / rho);
             if !(next >= low && next <= high) {
                 next = 0.5 * (low + high);

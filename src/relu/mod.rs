@@ -33,8 +33,8 @@ pub use sampled::SampledProgram;
 pub use training::Training;
 
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
-use crate::problem::ModelError;
 use crate::linalg::factor::FactorError;
+use crate::problem::ModelError;
 
 /// What keeps a training from starting.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -71,7 +71,6 @@ pub enum Error {
     #[error(transparent)]
     Factor(#[from] FactorError),
 }
-
 
 /// How the program over given patterns is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +132,14 @@ pub struct ConvexRelu {
 impl Default for ConvexRelu {
     fn default() -> Self {
         let limits = Limits::default();
-        Self { limits, method: Method::Auto, patterns: 50, seed: 0, admm: Admm::default(), rbcd: Rbcd::default() }
+        Self {
+            limits,
+            method: Method::Auto,
+            patterns: 50,
+            seed: 0,
+            admm: Admm::default(),
+            rbcd: Rbcd::default(),
+        }
     }
 }
 
@@ -255,7 +261,9 @@ impl solve::Instance<'_> {
         let kind = if exhaustive { "global_gap" } else { "gap_over_patterns" };
         let mut notes: Vec<String> = patterns::sampling_note(self.patterns).into_iter().collect();
         if blocks.0.is_empty() && proved {
-            notes.push("the answer is the zero network: beta is at or above the value that makes it optimal".into());
+            notes.push(
+                "the answer is the zero network: beta is at or above the value that makes it optimal".into(),
+            );
         }
         let counts = Counts::from([
             ("admm_iterations", work.admm),

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::training::Training;
 use super::Error;
+use super::training::Training;
 use crate::linalg::product::norm;
 
 /// Distinct patterns 1\[X g >= 0\], each with a weight g inside its cone.
@@ -70,10 +70,11 @@ impl Patterns {
                 rest
             };
             let share = |r: &Vec<f64>| norm(&rest(r)) / norm(r);
-            let largest = rows.iter().map(|r| (share(r), r)).fold(None, |best: Option<(f64, _)>, new| match best {
-                Some(best) if best.0 >= new.0 => Some(best),
-                _ => Some(new),
-            });
+            let largest =
+                rows.iter().map(|r| (share(r), r)).fold(None, |best: Option<(f64, _)>, new| match best {
+                    Some(best) if best.0 >= new.0 => Some(best),
+                    _ => Some(new),
+                });
             let Some((share, largest)) = largest.filter(|(share, _)| *share > 1e-12) else { break };
             debug_assert!(share.is_finite());
             if basis.len() == 2 {
@@ -251,7 +252,11 @@ fn cells(rows: &[Vec<f64>], basis: &[Vec<f64>]) -> Vec<(f64, f64)> {
     }
     let next = |k: usize| angles.get(k + 1).copied().unwrap_or(angles[0] + PI);
     let middle: Vec<f64> = (0..angles.len()).map(|k| 0.5 * (angles[k] + next(k))).collect();
-    middle.iter().chain(middle.iter().map(|a| a + PI).collect::<Vec<_>>().iter()).map(|a| (a.cos(), a.sin())).collect()
+    middle
+        .iter()
+        .chain(middle.iter().map(|a| a + PI).collect::<Vec<_>>().iter())
+        .map(|a| (a.cos(), a.sin()))
+        .collect()
 }
 
 /// Standard normal numbers from splitmix64 and Box and Muller's transform.

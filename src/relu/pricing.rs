@@ -37,7 +37,8 @@ pub(super) fn search(
 ) -> Vec<Candidate> {
     let d = program.d;
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    let drawn = (0..random).map(|_| (0..d).map(|_| StandardNormal.sample(&mut generator)).collect::<Vec<f64>>());
+    let drawn =
+        (0..random).map(|_| (0..d).map(|_| StandardNormal.sample(&mut generator)).collect::<Vec<f64>>());
     let starts: Vec<Vec<f64>> = known.iter().cloned().chain(drawn).filter(|q| norm(q) > 0.0).collect();
     let mut candidates = Vec::with_capacity(2 * starts.len());
     for batch in starts.chunks(BATCH) {

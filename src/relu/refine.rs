@@ -70,7 +70,9 @@ impl ConvexRelu {
     ) -> Result<Solution, Error> {
         self.limits.check().map_err(Error::Option)?;
         if refinement.rounds == 0 || !(refinement.ratio >= 1.0) {
-            return Err(Error::Option("a refinement needs at least one round and a ratio of at least 1".into()));
+            return Err(Error::Option(
+                "a refinement needs at least one round and a ratio of at least 1".into(),
+            ));
         }
         // rounds are bounded by their own number; the tolerance of a round is its own too
         let limits = Limits { tolerance: 0.0, ..self.limits.clone() };
@@ -104,11 +106,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(
-        solver: &'a ConvexRelu,
-        training: &'a Training,
-        options: &'a Refinement,
-    ) -> Result<Self, Error> {
+    fn new(solver: &'a ConvexRelu, training: &'a Training, options: &'a Refinement) -> Result<Self, Error> {
         let working = Patterns::sample(training, solver.patterns, solver.seed)?;
         let zero = Network { columns: training.columns(), ..Network::default() };
         Ok(Self {
@@ -290,20 +288,32 @@ impl<'a> Search<'a> {
         let mut monitor = Monitor::none();
         // what was interrupted is certified as it is
         let ended = stopped.is_some();
-        let left = self.solver.limits.time_limit.map(|limit| limit.saturating_sub(std::time::Duration::from_secs_f64(seconds)));
+        let left = self
+            .solver
+            .limits
+            .time_limit
+            .map(|limit| limit.saturating_sub(std::time::Duration::from_secs_f64(seconds)));
         let limits = Limits { time_limit: if ended { None } else { left }, ..self.solver.limits.clone() };
         let mut run = Run::start(&limits, &mut monitor, &COLUMNS);
         let start = instance.point(&blocks);
         let (mut status, mut feasible) = if ended {
             (Status::Interrupted, instance.certify_repaired(start.clone(), &mut self.work))
         } else {
-            solve::solve(&instance, Method::Auto, (&self.solver.admm, &self.solver.rbcd), Some(start.clone()), &mut run, &mut self.work)?
+            solve::solve(
+                &instance,
+                Method::Auto,
+                (&self.solver.admm, &self.solver.rbcd),
+                Some(start.clone()),
+                &mut run,
+                &mut self.work,
+            )?
         };
         if let Some(stopped) = stopped {
             status = stopped;
         } else if feasible.gap.objective > best_objective {
             // the best network is a point of this program: never return a worse one
-            let own = instance.certify_with(start, feasible.slope.clone(), &feasible.gap.norms, &mut self.work);
+            let own =
+                instance.certify_with(start, feasible.slope.clone(), &feasible.gap.norms, &mut self.work);
             if own.gap.objective < feasible.gap.objective {
                 feasible = own;
             }
@@ -349,11 +359,8 @@ pub fn pricing_ratio(training: &Training, network: &Network, random: usize, seed
     super::network::check(network, training)?;
     let program = super::training::Program::new(training)?;
     let outputs = network.outputs(training);
-    let slope: Vec<f64> = program
-        .kept
-        .iter()
-        .map(|&k| training.loss().derivative(outputs[k], training.target()[k]))
-        .collect();
+    let slope: Vec<f64> =
+        program.kept.iter().map(|&k| training.loss().derivative(outputs[k], training.target()[k])).collect();
     let known: Vec<Vec<f64>> =
         network.hidden.iter().filter(|u| norm(u) > 0.0).map(|u| program.inward(u)).collect();
     let candidates = pricing::search(&program, &slope, &known, random, 60, seed);

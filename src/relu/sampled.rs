@@ -72,12 +72,16 @@ impl SampledProgram {
             Loss::Squared => LinearModel::lasso(design, target, l1),
             Loss::Logistic => LinearModel::logistic(design, target, l1, 0.0),
             other => {
-                let message = format!("the sampled program takes the squared and the logistic loss, not {}", other.name());
+                let message = format!(
+                    "the sampled program takes the squared and the logistic loss, not {}",
+                    other.name()
+                );
                 return Err(Error::Option(message));
             }
         };
         let solver = CoordinateDescent { limits: self.limits.clone(), ..CoordinateDescent::default() };
-        let fit = solver.solve_with(&model, None, monitor).map_err(|error| Error::Option(error.to_string()))?;
+        let fit =
+            solver.solve_with(&model, None, monitor).map_err(|error| Error::Option(error.to_string()))?;
         let mut network = Network { columns: d, ..Network::default() };
         for (u, &a) in directions.chunks_exact(d).zip(&fit.coefficients).filter(|(_, a)| **a != 0.0) {
             let root = a.abs().sqrt();

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::admm::{Admm, Splitting};
 use super::interior::{self, Group};
-use super::rbcd::{BlockSteps, Rbcd};
 use super::network::{Block, Blocks, Network};
+use super::rbcd::{BlockSteps, Rbcd};
 use super::training::{Program, Training};
 use super::{Error, Method, Patterns, certificate};
 use crate::control::{Run, Status};
@@ -46,8 +46,7 @@ impl<'a> Instance<'a> {
     pub fn new(training: &'a Training, patterns: &'a Patterns) -> Result<Self, Error> {
         let program = Program::new(training)?;
         let sign = |i: usize, k: usize| if patterns.is_active(i, k) { 1.0 } else { -1.0 };
-        let signs =
-            (0..patterns.len()).map(|i| program.kept.iter().map(|&k| sign(i, k)).collect()).collect();
+        let signs = (0..patterns.len()).map(|i| program.kept.iter().map(|&k| sign(i, k)).collect()).collect();
         let inside = (0..patterns.len()).map(|i| program.inward(patterns.gate(i))).collect();
         Ok(Self { training, patterns, program, signs, inside })
     }
@@ -192,7 +191,8 @@ fn splitting(
         let stopped = run.record(best.gap.objective, relative(&best.gap), &extra);
         if let Some(status) = stopped {
             if status != Status::Solved {
-                best = better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
+                best =
+                    better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
             }
             let solved = relative(&best.gap) <= run.limits().tolerance;
             return Ok((if solved { Status::Solved } else { status }, best));
@@ -344,7 +344,8 @@ fn restricted(
 ) -> Result<(Status, Feasible, u64), Error> {
     let d = instance.program.d;
     let groups: Vec<Group> = live.iter().map(|&j| Group { pattern: j / 2, positive: j % 2 == 0 }).collect();
-    let blocks = interior::Blocks { program: &instance.program, signs: &instance.signs, groups: &groups, cones: true };
+    let blocks =
+        interior::Blocks { program: &instance.program, signs: &instance.signs, groups: &groups, cones: true };
     let whole = live.len() == instance.columns();
     let unproved = run.limits().tolerance.max(1e-300) * 1.000_001;
     let mut note = |run: &mut Run, objective: f64, relative: f64| {

@@ -6,6 +6,7 @@ mod contract;
 mod fits;
 mod inputs;
 mod pictures;
+mod relu;
 mod runs;
 mod sif;
 

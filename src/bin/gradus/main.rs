@@ -11,7 +11,6 @@ mod output;
 mod plot;
 mod predict;
 mod relu;
-mod relu_file;
 mod reproduce;
 mod sif;
 mod solver;

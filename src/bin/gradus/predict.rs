@@ -11,7 +11,7 @@ use crate::dataset::{self, response, score};
 use crate::model_file::ModelFile;
 use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
-use crate::relu_file::{self, NetworkFile};
+use crate::relu::file::{self, NetworkFile};
 
 /// Predict with a model that `gradus fit --model` or `gradus relu --model` wrote: one prediction a line, as label or target.
 #[derive(Args)]
@@ -95,8 +95,12 @@ impl Model {
         }
         let source = gradus::read::Source::open(path)?;
         let network =
-            serde_json::from_slice::<Kind>(source.bytes()).is_ok_and(|kind| kind.format == relu_file::FORMAT);
-        if network { NetworkFile::read(path).map(Self::Network) } else { ModelFile::read(path).map(Self::Linear) }
+            serde_json::from_slice::<Kind>(source.bytes()).is_ok_and(|kind| kind.format == file::FORMAT);
+        if network {
+            NetworkFile::read(path).map(Self::Network)
+        } else {
+            ModelFile::read(path).map(Self::Linear)
+        }
     }
 
     fn columns(&self) -> usize {

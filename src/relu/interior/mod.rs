@@ -96,7 +96,8 @@ pub(in crate::relu) fn solve(
         }
         let stopped = note(run, gap.objective, relative);
         let solved = (relative <= tolerance).then_some(Status::Solved);
-        let stalled = (stuck >= 3 || iterations >= MOST_ITERATIONS || relative.is_nan()).then_some(Status::Stalled);
+        let stalled =
+            (stuck >= 3 || iterations >= MOST_ITERATIONS || relative.is_nan()).then_some(Status::Stalled);
         if let Some(status) = solved.or(stopped).or(stalled) {
             let (_, v, slope, norms) = best.unwrap_or_default();
             return Ok(Point { v, slope, norms, status, iterations });
@@ -163,7 +164,7 @@ impl State {
             slack: vec![size; n * count],
             gamma: vec![if blocks.cones { beta } else { 0.0 }; n * count],
             outputs: vec![0.0; n],
-            loss: LossSide::new(blocks.program, 0.0),
+            loss: LossSide::new(blocks.program),
             residual: vec![0.0; d * count],
             scalings: (0..count).map(|_| Scaling::new(d)).collect(),
             work: vec![0.0; n * count],
@@ -211,7 +212,8 @@ impl State {
     fn gap(&self, blocks: &Blocks) -> certificate::Gap {
         let d = blocks.program.d.max(1);
         let pairs = self.residual.chunks_exact(d).zip(self.z.chunks_exact(d));
-        let norms = pairs.map(|(r, z)| norm(&r.iter().zip(z).map(|(r, z)| r + z).collect::<Vec<_>>())).collect();
+        let norms =
+            pairs.map(|(r, z)| norm(&r.iter().zip(z).map(|(r, z)| r + z).collect::<Vec<_>>())).collect();
         let penalty = self.v.chunks_exact(d).map(norm).sum();
         certificate::from_norms(blocks.program, norms, &self.outputs, penalty, &self.loss.slope)
     }
@@ -250,7 +252,8 @@ impl State {
         }
         for j in 0..self.t.len() {
             let part = j * d..(j + 1) * d;
-            let reach = soc::longest(self.t[j], &self.v[part.clone()], direction.t[j], &direction.v[part.clone()]);
+            let reach =
+                soc::longest(self.t[j], &self.v[part.clone()], direction.t[j], &direction.v[part.clone()]);
             primal = primal.min(reach);
             dual = dual.min(soc::longest(beta, &self.z[part.clone()], 0.0, &direction.z[part]));
         }

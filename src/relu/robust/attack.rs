@@ -77,8 +77,11 @@ pub fn attack(network: &Network, training: &Training, budget: &Budget, attack: &
     let (n, d) = (training.rows(), training.columns());
     let x = training.x();
     let mut random = ChaCha8Rng::seed_from_u64(attack.seed);
-    let mut attacked =
-        Attacked { losses: Vec::with_capacity(n), rows: Vec::with_capacity(n * d), outputs: Vec::with_capacity(n) };
+    let mut attacked = Attacked {
+        losses: Vec::with_capacity(n),
+        rows: Vec::with_capacity(n * d),
+        outputs: Vec::with_capacity(n),
+    };
     let (mut gradient, mut delta, mut moved) = (vec![0.0; d], vec![0.0; d], vec![0.0; d]);
     let mut uphill = vec![0.0; d];
     for k in 0..n {

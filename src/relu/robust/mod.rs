@@ -107,7 +107,8 @@ impl RobustRelu {
         let mut run = Run::start(&self.limits, monitor, &COLUMNS);
         let (patterns, interior, empty_cones) = self.sample(training)?;
         if patterns.is_empty() {
-            let message = "no sampled pattern holds on all perturbed rows: the budget is too large for these data";
+            let message =
+                "no sampled pattern holds on all perturbed rows: the budget is too large for these data";
             return Err(Error::Option(message.into()));
         }
         let mut state = Splitting::new(training, &patterns, self)?;
@@ -135,7 +136,9 @@ impl RobustRelu {
         self.limits.check().map_err(Error::Option)?;
         let Budget { epsilon, perturbed, .. } = self.budget;
         if !(epsilon >= 0.0 && epsilon.is_finite()) {
-            return Err(Error::Option(format!("the budget is {epsilon}; it must be finite and not negative")));
+            return Err(Error::Option(format!(
+                "the budget is {epsilon}; it must be finite and not negative"
+            )));
         }
         if perturbed > training.columns() {
             return Err(Error::Option(format!(

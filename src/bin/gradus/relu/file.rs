@@ -108,7 +108,8 @@ impl NetworkFile {
     /// f for rows as they stand in a file. Features beyond the model's columns count for nothing.
     pub fn predictors(&self, matrix: &CsMatI<f64, u32>) -> Vec<f64> {
         let along = |weights: &[f64], constant: f64, indices: &[u32], values: &[f64]| {
-            let terms = indices.iter().zip(values).map(|(&j, v)| weights.get(j as usize).map_or(0.0, |w| w * v));
+            let terms =
+                indices.iter().zip(values).map(|(&j, v)| weights.get(j as usize).map_or(0.0, |w| w * v));
             constant + terms.sum::<f64>()
         };
         matrix
