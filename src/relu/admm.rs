@@ -13,6 +13,7 @@
 
 use rayon::prelude::*;
 
+use super::rbcd::BlockSteps;
 use super::training::Program;
 use super::woodbury::{DENSE_ROWS, Woodbury};
 use super::{Error, Loss, Patterns};
@@ -160,6 +161,39 @@ impl<'a> Splitting<'a> {
     /// The blocks v in the program's variables: sparse, feasible only in the limit.
     pub fn blocks(&self) -> Vec<f64> {
         self.v.iter().map(|v| v * self.factor).collect()
+    }
+
+    /// The problem in the scaling of the iteration.
+    pub fn scaled(&self) -> &Program {
+        &self.scaled
+    }
+
+    /// The signs E of the patterns.
+    pub fn signs(&self) -> &'a [Vec<f64>] {
+        self.signs
+    }
+
+    /// What step 1 draws u_j and E X u_j to: v - lambda and s - nu. Returns rho.
+    pub fn targets(&self, j: usize, target: &mut [f64], s: &mut [f64]) -> f64 {
+        let (d, n) = (target.len(), s.len());
+        let (columns, rows) = (j * d..(j + 1) * d, j * n..(j + 1) * n);
+        let pairs = self.v[columns.clone()].iter().zip(&self.lambda[columns]);
+        target.iter_mut().zip(pairs).for_each(|(t, (v, l))| *t = v - l);
+        let pairs = self.s[rows.clone()].iter().zip(&self.nu[rows]);
+        s.iter_mut().zip(pairs).for_each(|(t, (s, nu))| *t = s - nu);
+        self.rho
+    }
+
+    /// Takes u from elsewhere.
+    pub fn set_u(&mut self, u: &[f64]) {
+        self.work.a.copy_from_slice(u);
+        panel::multiply(self.scaled.x(), u, &mut self.work.xa);
+    }
+
+    /// One iteration with the u-step done by block coordinate descent.
+    pub fn step_by_blocks(&mut self, blocks: &mut BlockSteps) {
+        blocks.solve(self);
+        self.shrink_and_clip();
     }
 
     /// One iteration, steps 1 to 4.

@@ -18,8 +18,6 @@ pub(super) struct Gap {
     pub objective: f64,
     /// objective - dual value, not negative.
     pub gap: f64,
-    /// theta / beta.
-    pub ratio: f64,
     /// The norms that the bound rests on.
     pub norms: Vec<f64>,
 }
@@ -72,7 +70,7 @@ pub(super) fn from_norms(
     }
     let objective = program.loss_value(outputs) + program.beta * penalty;
     let gap = if shrink.is_nan() || gap.is_nan() { f64::INFINITY } else { gap.max(0.0) };
-    Gap { objective, gap, ratio: theta / program.beta, norms }
+    Gap { objective, gap, norms }
 }
 
 /// X'D l' for one pattern.

@@ -2,10 +2,18 @@
 
 mod admm;
 mod certificate;
+pub mod gated;
 mod interior;
+pub mod local;
 pub mod loss;
 pub mod network;
+pub mod path;
 pub mod patterns;
+mod pricing;
+mod rbcd;
+pub mod refine;
+pub mod robust;
+pub mod sampled;
 mod solve;
 mod training;
 mod woodbury;
@@ -14,9 +22,14 @@ use std::fmt;
 use std::ops::Deref;
 
 pub use admm::Admm;
+pub use gated::GatedRelu;
 pub use loss::Loss;
 pub use network::{Block, Blocks, Network};
 pub use patterns::Patterns;
+pub use rbcd::Rbcd;
+pub use refine::Refinement;
+pub use robust::RobustRelu;
+pub use sampled::SampledProgram;
 pub use training::Training;
 
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
@@ -68,6 +81,8 @@ pub enum Method {
     InteriorPoint,
     /// The published splitting method, repaired and certified.
     Admm,
+    /// The same with its first step by randomised block coordinate descent.
+    Rbcd,
 }
 
 /// What the answer is proved to be.
@@ -110,12 +125,21 @@ pub struct ConvexRelu {
     pub seed: u64,
     /// Options of the splitting method.
     pub admm: Admm,
+    /// Options of the block coordinate steps.
+    pub rbcd: Rbcd,
 }
 
 impl Default for ConvexRelu {
     fn default() -> Self {
         let limits = Limits::default();
-        Self { limits, method: Method::Auto, patterns: 50, seed: 0, admm: Admm::default() }
+        Self {
+            limits,
+            method: Method::Auto,
+            patterns: 50,
+            seed: 0,
+            admm: Admm::default(),
+            rbcd: Rbcd::default(),
+        }
     }
 }
 
@@ -207,7 +231,7 @@ impl ConvexRelu {
         let start = start.map(|blocks| instance.point(&blocks));
         let mut work = solve::Work::default();
         let (status, feasible) =
-            solve::solve(&instance, self.method, &self.admm, start, &mut run, &mut work)?;
+            solve::solve(&instance, self.method, (&self.admm, &self.rbcd), start, &mut run, &mut work)?;
         Ok(instance.into_solution(self, status, feasible, run, work))
     }
 }
@@ -251,6 +275,7 @@ impl solve::Instance<'_> {
             Method::Auto => "ADMM and interior point",
             Method::InteriorPoint => "interior point",
             Method::Admm => "ADMM",
+            Method::Rbcd => "ADMM with block coordinate steps",
         };
         let seconds = run.seconds();
         let history = run.into_history();

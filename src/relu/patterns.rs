@@ -109,6 +109,11 @@ impl Patterns {
         self.add_mask(mask, gate)
     }
 
+    /// Adds the pattern that a weight has on other rows than the data's, for patterns that hold on perturbed rows.
+    pub(super) fn add_mask_of(&mut self, rows: &Training, gate: Vec<f64>) -> Option<usize> {
+        self.add(rows, gate)
+    }
+
     fn add_mask(&mut self, mask: Vec<u64>, gate: Vec<f64>) -> Option<usize> {
         if mask.iter().all(|&word| word == 0) || self.index.contains_key(&mask) {
             return None;

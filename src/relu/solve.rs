@@ -5,8 +5,9 @@ use rayon::prelude::*;
 use super::admm::{Admm, Splitting};
 use super::interior::{self, Group};
 use super::network::{Block, Blocks, Network};
+use super::rbcd::{BlockSteps, Rbcd};
 use super::training::{Program, Training};
-use super::{Error, Loss, Method, Patterns, certificate};
+use super::{Error, Method, Patterns, certificate};
 use crate::control::{Run, Status};
 use crate::linalg::cone_projection::ConeProjection;
 use crate::linalg::product::norm;
@@ -95,15 +96,6 @@ impl<'a> Instance<'a> {
         Feasible { v, slope, gap }
     }
 
-    /// Blocks below this share of the largest are rounding: they are set to zero.
-    pub fn drop_dust(&self, v: &mut [f64]) {
-        let d = self.program.d.max(1);
-        let largest = v.chunks_exact(d).map(norm).fold(0.0, f64::max);
-        for v in v.chunks_exact_mut(d).filter(|v| norm(v) <= 1e-9 * largest) {
-            v.fill(0.0);
-        }
-    }
-
     /// The non-zero blocks in the data's own variables.
     pub fn blocks(&self, v: &[f64]) -> Blocks {
         let columns = v.chunks_exact(self.program.d.max(1)).enumerate();
@@ -138,7 +130,7 @@ pub(super) fn relative(gap: &certificate::Gap) -> f64 {
 pub(super) fn solve(
     instance: &Instance,
     method: Method,
-    admm: &Admm,
+    (admm, rbcd): (&Admm, &Rbcd),
     start: Option<Vec<f64>>,
     run: &mut Run,
     work: &mut Work,
@@ -146,6 +138,7 @@ pub(super) fn solve(
     let columns = instance.columns();
     let zero = vec![0.0; instance.program.d * columns];
     if instance.program.n == 0
+        || instance.columns() == 0
         || certificate::zero_is_optimal(&instance.program, &instance.signs, &instance.inside)
     {
         let feasible = instance.certify(zero, None, &[]);
@@ -153,12 +146,19 @@ pub(super) fn solve(
         return Ok((status.unwrap_or(Status::Solved), feasible));
     }
     match method {
-        Method::Auto => identify_and_finish(instance, admm, start, run, work),
+        Method::Auto => {
+            let live = match start {
+                Some(start) => nonzero_columns(instance, &start),
+                None => identify(instance, admm, run, work)?,
+            };
+            finish(instance, live, run, work)
+        }
         Method::InteriorPoint => {
             let all: Vec<usize> = (0..columns).collect();
             finish(instance, all, run, work)
         }
-        Method::Admm => splitting(instance, admm, start, run, work),
+        Method::Admm => splitting(instance, admm, None, start, run, work),
+        Method::Rbcd => splitting(instance, admm, Some(rbcd), start, run, work),
     }
 }
 
@@ -169,6 +169,7 @@ pub(super) const EXTRA: [f64; 2] = [f64::NAN, f64::NAN];
 fn splitting(
     instance: &Instance,
     admm: &Admm,
+    rbcd: Option<&Rbcd>,
     start: Option<Vec<f64>>,
     run: &mut Run,
     work: &mut Work,
@@ -182,6 +183,7 @@ fn splitting(
             best = repaired;
         }
     }
+    let mut block_steps = rbcd.map(|options| BlockSteps::new(options, &state)).transpose()?;
     let balanced = (run.limits().max_iterations as f64 * 0.6) as u64;
     let mut next_check = 25;
     loop {
@@ -195,7 +197,10 @@ fn splitting(
             let solved = relative(&best.gap) <= run.limits().tolerance;
             return Ok((if solved { Status::Solved } else { status }, best));
         }
-        state.step()?;
+        match &mut block_steps {
+            None => state.step()?,
+            Some(blocks) => state.step_by_blocks(blocks),
+        }
         work.admm += 1;
         if admm.balance && work.admm.is_multiple_of(50) && work.admm <= balanced {
             state.balance()?;
@@ -234,37 +239,51 @@ fn by_sign(v: &[f64], d: usize) -> Vec<f64> {
 /// ADMM iterations before the interior-point method takes over.
 const IDENTIFYING: usize = 120;
 
-/// A few ADMM iterations tell which blocks matter; the interior-point method solves over those; blocks that the
-/// certificate finds missing join, until none is.
-fn identify_and_finish(
-    instance: &Instance,
-    admm: &Admm,
-    start: Option<Vec<f64>>,
-    run: &mut Run,
-    work: &mut Work,
-) -> Result<(Status, Feasible), Error> {
-    // a random sample uses nearly all of its blocks: choosing pays only where there are many
-    if instance.columns() <= 240 && start.is_none() {
-        return finish(instance, (0..instance.columns()).collect(), run, work);
+/// Columns that hold a block of a point; all where there is none.
+fn nonzero_columns(instance: &Instance, v: &[f64]) -> Vec<usize> {
+    let d = instance.program.d;
+    let live: Vec<usize> =
+        (0..instance.columns()).filter(|j| v[j * d..(j + 1) * d].iter().any(|&v| v != 0.0)).collect();
+    if live.is_empty() { (0..instance.columns()).collect() } else { live }
+}
+
+/// Up to so many columns the interior-point method takes them all: a random sample uses nearly all of its blocks.
+const FEW_COLUMNS: usize = 240;
+
+/// A few ADMM iterations tell which blocks matter: those that are not zero, and those whose multiplier is close to the
+/// threshold.
+fn identify(instance: &Instance, admm: &Admm, run: &mut Run, work: &mut Work) -> Result<Vec<usize>, Error> {
+    let count = instance.signs.len();
+    if 2 * count <= FEW_COLUMNS {
+        return Ok((0..2 * count).collect());
     }
     let mut state = Splitting::new(&instance.program, instance.patterns, &instance.signs, admm)?;
-    if let Some(start) = &start {
-        state.warm(&by_sign(start, instance.program.d));
-    }
     let at_zero = instance.program.loss_value(&vec![0.0; instance.program.n]);
     for _ in 0..IDENTIFYING {
         let extra = [state.residuals.0, state.residuals.1];
-        if let Some(status) = run.record(at_zero, 1.0, &extra) {
-            let best = checked(instance, paired(&state.blocks(), instance), state.slope(), work);
-            return Ok((status, best));
+        if run.record(at_zero, 1.0, &extra).is_some() {
+            break;
         }
         state.step()?;
         work.admm += 1;
     }
-    let count = instance.signs.len();
-    let live = (0..2 * count).filter(|j| state.is_live(j / 2 + (j % 2) * count, 0.95)).collect();
-    finish(instance, live, run, work)
+    Ok((0..2 * count).filter(|j| state.is_live(j / 2 + (j % 2) * count, 0.95)).collect())
 }
+
+/// Solves over some of the columns only, to the given gap among those; the gap returned is that of the whole program.
+pub(super) fn over(
+    instance: &Instance,
+    live: &[usize],
+    tolerance: f64,
+    run: &mut Run,
+    work: &mut Work,
+) -> Result<(Status, Feasible), Error> {
+    let (status, feasible, _) = restricted(instance, live, tolerance, false, run, work)?;
+    Ok((status, feasible))
+}
+
+/// Columns that join in one round, as a share of those there.
+const JOINING: f64 = 0.5;
 
 /// The interior-point method over some columns, joined by those that the certificate finds missing.
 fn finish(
@@ -273,63 +292,39 @@ fn finish(
     run: &mut Run,
     work: &mut Work,
 ) -> Result<(Status, Feasible), Error> {
-    let Program { d, beta, .. } = instance.program;
     let tolerance = run.limits().tolerance;
+    let whole = live.len() == instance.columns();
     let mut best: Option<Feasible> = None;
+    // while columns are missing a coarse gap tells which
+    let mut goal = if whole { 0.5 * tolerance } else { (0.5 * tolerance).max(1e-4) };
     loop {
-        let groups: Vec<Group> =
-            live.iter().map(|&j| Group { pattern: j / 2, positive: j % 2 == 0 }).collect();
-        let blocks = interior::Blocks {
-            program: &instance.program,
-            signs: &instance.signs,
-            inside: &instance.inside,
-            groups: &groups,
-        };
-        let whole = live.len() == instance.columns();
-        let mut note = |run: &mut Run, objective: f64, relative: f64| {
-            // over a part of the blocks the gap proves nothing yet
-            let proved = if whole { relative } else { relative.max(tolerance * 1.000_001).max(1e-300) };
-            run.record(objective, proved, &EXTRA).filter(|status| *status != Status::Solved)
-        };
-        let point = interior::solve(&blocks, 0.5 * tolerance, run, &mut note)?;
-        work.interior += point.iterations;
-        work.factorizations += point.iterations * (live.len() as u64 + 1);
-        let mut v = vec![0.0; d * instance.columns()];
-        let mut known = vec![f64::NAN; instance.columns()];
-        for ((&j, own), bound) in live.iter().zip(point.v.chunks_exact(d)).zip(&point.norms) {
-            v[j * d..(j + 1) * d].copy_from_slice(own);
-            known[j] = *bound;
-        }
-        instance.drop_dust(&mut v);
-        // iterates may miss their cones by what is left of the start
-        instance.settle(&mut v, work);
-        let slope =
-            (instance.program.loss == Loss::Hinge || point.status == Status::Solved).then_some(point.slope);
-        if slope.is_none() {
-            known.fill(f64::NAN);
-        }
-        let feasible = instance.certify(v, slope, &known);
+        let (status, feasible, _) = restricted(instance, &live, goal, true, run, work)?;
         let solved = relative(&feasible.gap) <= tolerance;
-        let missing: Vec<usize> = (0..instance.columns())
-            .filter(|j| {
-                live.binary_search(j).is_err() && feasible.gap.norms[*j] > beta * (1.0 + 0.1 * tolerance)
-            })
+        let over = |j: &usize| feasible.gap.norms[*j] / instance.program.beta - 1.0;
+        let mut missing: Vec<usize> = (0..instance.columns())
+            .filter(|j| live.binary_search(j).is_err() && over(j) > 0.1 * goal)
             .collect();
-        let ended = matches!(point.status, Status::Interrupted | Status::TimeLimit | Status::IterationLimit);
+        missing.sort_by(|a, b| over(b).total_cmp(&over(a)));
+        missing.truncate(((live.len() as f64 * JOINING) as usize).max(20));
+        let ended = matches!(status, Status::Interrupted | Status::TimeLimit | Status::IterationLimit);
+        let finest = goal <= 0.5 * tolerance;
         let feasible = match best.take() {
             Some(old) => better(old, feasible),
             None => feasible,
         };
-        if solved || ended || missing.is_empty() {
+        if solved || ended || (missing.is_empty() && finest) {
             let status = if solved {
                 Status::Solved
             } else if ended {
-                point.status
+                status
             } else {
                 Status::Stalled
             };
             run.record(feasible.gap.objective, relative(&feasible.gap), &EXTRA);
             return Ok((status, feasible));
+        }
+        if missing.is_empty() {
+            goal = 0.5 * tolerance;
         }
         best = Some(feasible);
         live.extend(missing);
@@ -337,7 +332,71 @@ fn finish(
     }
 }
 
+/// One interior-point solve over some columns, its answer made feasible, thinned and certified; over all columns, or over
+/// the live ones alone where `all` is not asked for.
+fn restricted(
+    instance: &Instance,
+    live: &[usize],
+    goal: f64,
+    all: bool,
+    run: &mut Run,
+    work: &mut Work,
+) -> Result<(Status, Feasible, u64), Error> {
+    let d = instance.program.d;
+    let groups: Vec<Group> = live.iter().map(|&j| Group { pattern: j / 2, positive: j % 2 == 0 }).collect();
+    let blocks =
+        interior::Blocks { program: &instance.program, signs: &instance.signs, groups: &groups, cones: true };
+    let whole = live.len() == instance.columns();
+    let unproved = run.limits().tolerance.max(1e-300) * 1.000_001;
+    let mut note = |run: &mut Run, objective: f64, relative: f64| {
+        // over a part of the blocks the gap proves nothing yet
+        let proved = if whole { relative } else { relative.max(unproved) };
+        run.record(objective, proved, &EXTRA).filter(|status| *status != Status::Solved)
+    };
+    let point = interior::solve(&blocks, goal, run, &mut note)?;
+    work.interior += point.iterations;
+    work.factorizations += point.iterations * (live.len() as u64 + 1);
+    let mut v = vec![0.0; d * instance.columns()];
+    let missing = if all { f64::NAN } else { 0.0 };
+    let mut known = vec![missing; instance.columns()];
+    for ((&j, own), bound) in live.iter().zip(point.v.chunks_exact(d)).zip(&point.norms) {
+        v[j * d..(j + 1) * d].copy_from_slice(own);
+        known[j] = *bound;
+    }
+    // iterates may miss their cones by what is left of the start
+    instance.settle(&mut v, work);
+    let feasible = instance.certify(v, Some(point.slope), &known);
+    Ok((point.status, instance.thin(feasible, goal), point.iterations))
+}
+
 impl Instance<'_> {
+    /// Sets blocks to zero that are too small to matter: the largest threshold whose gap is still within the goal. The
+    /// dual point stays, so only outputs and norms are renewed.
+    fn thin(&self, feasible: Feasible, goal: f64) -> Feasible {
+        let d = self.program.d.max(1);
+        let largest = feasible.v.chunks_exact(d).map(norm).fold(0.0, f64::max);
+        for share in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8] {
+            let mut v = feasible.v.clone();
+            v.chunks_exact_mut(d).filter(|v| norm(v) <= share * largest).for_each(|v| v.fill(0.0));
+            let thinned = self.certify(v, Some(feasible.slope.clone()), &feasible.gap.norms);
+            if relative(&thinned.gap) <= (1.2 * relative(&feasible.gap)).max(goal) {
+                return thinned;
+            }
+        }
+        feasible
+    }
+
+    /// The gap of blocks that are in their cones but for rounding, at a given dual point.
+    pub fn certify_with(&self, mut v: Vec<f64>, slope: Vec<f64>, known: &[f64], work: &mut Work) -> Feasible {
+        self.settle(&mut v, work);
+        self.certify(v, Some(slope), known)
+    }
+
+    /// The gap of blocks after their repair, at the dual point of their own outputs.
+    pub fn certify_repaired(&self, v: Vec<f64>, work: &mut Work) -> Feasible {
+        checked(self, v, None, work)
+    }
+
     /// Projects the blocks that are outside their cones.
     fn settle(&self, v: &mut [f64], work: &mut Work) {
         let Program { n, d, .. } = self.program;

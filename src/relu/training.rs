@@ -103,6 +103,15 @@ impl Training {
         Ok(Self { beta, ..self.clone() })
     }
 
+    /// The same problem on other rows, given one after the other.
+    pub(super) fn with_rows(&self, rows: &[f64]) -> Self {
+        let mut values = vec![0.0; self.values.len()];
+        for (k, row) in rows.chunks_exact(self.columns).enumerate() {
+            row.iter().enumerate().for_each(|(j, v)| values[j * self.rows + k] = *v);
+        }
+        Self { values, ..self.clone() }
+    }
+
     /// Sum of the losses at outputs z.
     pub fn loss_value(&self, z: &[f64]) -> f64 {
         z.iter().zip(&self.target).map(|(&z, &y)| self.loss.value(z, y)).sum()

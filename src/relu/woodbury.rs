@@ -135,3 +135,93 @@ impl Woodbury {
         self.hat.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::DesignMatrix;
+    use crate::relu::{Loss, Patterns, Training};
+    use sprs::TriMatI;
+
+    /// |A u - (r + G's + F'y / kappa)| with A formed entry by entry, relative to the right-hand side.
+    fn residual(n: usize, d: usize, count: usize, sparse: bool, applied: bool) -> f64 {
+        let number = |k: usize| ((k * 7919 + 13) as f64 * 0.618).sin();
+        let mut triplets = TriMatI::<f64, u32>::new((n, d));
+        for k in 0..n {
+            for j in 0..d {
+                if !sparse || (k + 2 * j).is_multiple_of(3) {
+                    triplets.add_triplet(k, j, number(k * d + j));
+                }
+            }
+        }
+        let design = DesignMatrix::from_sparse(triplets.to_csr()).unwrap();
+        let training = Training::new(&design, vec![1.0; n], Loss::Squared, 1.0).unwrap();
+        let program = Program::new(&training).unwrap();
+        let (n, d) = (program.n, program.d);
+        let patterns = Patterns::sample(&training, count, 3).unwrap();
+        let sign = |i: usize, k: usize| if patterns.is_active(i, program.kept[k]) { 1.0 } else { -1.0 };
+        let signs: Vec<Vec<f64>> =
+            (0..patterns.len()).map(|i| (0..n).map(|k| sign(i, k)).collect()).collect();
+        let mut counts = patterns.coactivation(&program.kept);
+        if applied {
+            counts = (0..n).map(|k| counts[k * n + k]).collect();
+        }
+        let kappa = 0.1;
+        let woodbury = Woodbury::new(&program, &counts, kappa).unwrap();
+        let columns = 2 * signs.len();
+        let x = |k: usize, j: usize| program.x[(k, j)];
+        let r: Vec<f64> = (0..d * columns).map(|i| number(i + 5)).collect();
+        let s: Vec<f64> = (0..n * columns).map(|i| number(i + 77)).collect();
+        let y: Vec<f64> = (0..n).map(|i| number(i + 999)).collect();
+        let side = |c: usize| if c < signs.len() { 1.0 } else { -1.0 };
+        let own = |c: usize| &signs[c % signs.len()];
+        let mask = |c: usize, k: usize| if own(c)[k] > 0.0 { side(c) } else { 0.0 };
+        // b = r + G's, a = B^{-1} b, K e = y - F a, u = a + B^{-1} F'e
+        let gs = |c: usize, j: usize| (0..n).map(|k| own(c)[k] * x(k, j) * s[c * n + k]).sum::<f64>();
+        let b: Vec<f64> = (0..columns * d).map(|i| r[i] + gs(i / d, i % d)).collect();
+        let inverse = |v: &[f64]| -> Vec<f64> {
+            (0..d).map(|i| (0..d).map(|j| woodbury.inverse[(i, j)] * v[j]).sum()).collect()
+        };
+        let a: Vec<f64> = b.chunks(d).flat_map(inverse).collect();
+        let forward = |u: &[f64], k: usize| -> f64 {
+            (0..columns).map(|c| mask(c, k) * (0..d).map(|j| x(k, j) * u[c * d + j]).sum::<f64>()).sum()
+        };
+        let mut e: Vec<f64> = (0..n).map(|k| y[k] - forward(&a, k)).collect();
+        woodbury.solve(&program, &signs, &mut e).unwrap();
+        let back = |c: usize| -> Vec<f64> {
+            inverse(&(0..d).map(|j| (0..n).map(|k| mask(c, k) * x(k, j) * e[k]).sum()).collect::<Vec<f64>>())
+        };
+        let u: Vec<f64> = (0..columns)
+            .flat_map(|c| {
+                let t = back(c);
+                (0..d).map(|j| a[c * d + j] + t[j]).collect::<Vec<f64>>()
+            })
+            .collect();
+        // A u = u + G'G u + F'F u / kappa
+        let missing: Vec<f64> = (0..n).map(|k| y[k] - forward(&u, k)).collect();
+        let (mut error, mut size) = (0.0f64, 0.0f64);
+        for c in 0..columns {
+            let xu: Vec<f64> = (0..n).map(|k| (0..d).map(|j| x(k, j) * u[c * d + j]).sum()).collect();
+            for j in 0..d {
+                let normal: f64 = (0..n).map(|k| x(k, j) * xu[k]).sum();
+                let loss: f64 = (0..n).map(|k| mask(c, k) * x(k, j) * missing[k]).sum::<f64>() / kappa;
+                error = error.max((u[c * d + j] + normal - b[c * d + j] - loss).abs());
+                size = size.max(b[c * d + j].abs());
+            }
+        }
+        error / size
+    }
+
+    #[test]
+    fn the_structured_solve_is_the_dense_one() {
+        for (n, d, count) in [(20, 4, 5), (5, 9, 3), (60, 2, 3), (12, 12, 20), (1, 1, 1)] {
+            for sparse in [false, true] {
+                for applied in [false, true] {
+                    let error = residual(n, d, count, sparse, applied);
+                    let allowed = if applied { 1e-8 } else { 1e-10 };
+                    assert!(error <= allowed, "{n} {d} {count} {sparse} {applied}: {error:e}");
+                }
+            }
+        }
+    }
+}

@@ -9,6 +9,7 @@ mod inputs;
 mod nlp;
 mod losses;
 mod pictures;
+mod relu;
 mod runs;
 mod sif;
 mod transport;

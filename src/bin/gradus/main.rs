@@ -18,7 +18,6 @@ mod predict;
 mod predict_completion;
 mod ratings;
 mod relu;
-mod relu_file;
 mod reproduce;
 mod sif;
 mod solver;

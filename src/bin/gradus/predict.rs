@@ -13,7 +13,7 @@ use crate::model_file::ModelFile;
 use crate::options::{check_distinct, start_threads};
 use crate::output::{self, Failure, Finish};
 use crate::predict_completion;
-use crate::relu_file::{self, NetworkFile};
+use crate::relu::file::{self, NetworkFile};
 
 /// Predict with a model that `fit`, `relu` or `complete` wrote with `--model`: one prediction a line.
 #[derive(Args)]
@@ -130,7 +130,7 @@ enum Model {
 impl Model {
     /// Reads the file as what it says it is; as a linear model where it says nothing.
     fn read(path: &str) -> Result<Self, Failure> {
-        if model_format(path).as_deref() == Some(relu_file::FORMAT) {
+        if model_format(path).as_deref() == Some(file::FORMAT) {
             NetworkFile::read(path).map(Self::Network)
         } else {
             ModelFile::read(path).map(Self::Linear)

@@ -1,8 +1,9 @@
-//! The loss in the interior-point method: slope, curvature, and the hinge's own slacks.
+//! The loss in the interior-point method: slope, compliance, and the hinge's own slacks.
 //!
-//! Squared and logistic losses are smooth: slope l', curvature l''. The hinge is written with xi >= max(0, 1 - y p): slacks
-//! xi and q = xi - 1 + y p, multipliers b and a with a + b = 1, slope -y a. Eliminating xi leaves a curvature
-//! 1 / (q/a + xi/b) and a constant part of the slope's increment.
+//! Squared and logistic losses are smooth: slope l', compliance 1 / l''. The hinge is written with xi >= max(0, 1 - y p): slacks
+//! xi and q = xi - 1 + y p, multipliers b and a with a + b = 1, slope -y a. Eliminating xi leaves
+//! dp = compliance dslope - constant with compliance q/a + xi/b, which tends to zero on the kink: that is why the system is
+//! solved for the slope's increment, not the outputs'.
 
 use crate::relu::Loss;
 use crate::relu::training::Program;
@@ -10,8 +11,8 @@ use crate::relu::training::Program;
 pub(super) struct LossSide {
     /// A subgradient of the loss at the outputs.
     pub slope: Vec<f64>,
-    /// Its derivative in the Newton system.
-    pub curvature: Vec<f64>,
+    /// The inverse of its derivative in the Newton system.
+    pub compliance: Vec<f64>,
     hinge: Option<Hinge>,
 }
 
@@ -31,9 +32,9 @@ pub(super) struct Increment {
 }
 
 impl LossSide {
-    pub fn new(program: &Program, _mu: f64) -> Self {
+    pub fn new(program: &Program) -> Self {
         let n = program.n;
-        Self { slope: vec![0.0; n], curvature: vec![0.0; n], hinge: None }
+        Self { slope: vec![0.0; n], compliance: vec![0.0; n], hinge: None }
     }
 
     /// Chooses the hinge's slacks at the starting outputs.
@@ -47,20 +48,20 @@ impl LossSide {
         }
     }
 
-    /// Slope and curvature at the outputs.
+    /// Slope and compliance at the outputs.
     pub fn evaluate(&mut self, program: &Program, outputs: &[f64]) {
         match &mut self.hinge {
             None => {
                 for (k, (&p, &y)) in outputs.iter().zip(&program.y).enumerate() {
                     self.slope[k] = program.loss.derivative(p, y);
-                    self.curvature[k] = program.loss.curvature(p, y);
+                    self.compliance[k] = 1.0 / program.loss.curvature(p, y).max(1e-100);
                 }
             }
             Some(h) => {
                 for k in 0..h.y.len() {
                     h.q[k] = (h.xi[k] - 1.0 + h.y[k] * outputs[k]).max(1e-300);
                     self.slope[k] = -h.y[k] * h.a[k];
-                    self.curvature[k] = 1.0 / (h.q[k] / h.a[k] + h.xi[k] / (1.0 - h.a[k]));
+                    self.compliance[k] = h.q[k] / h.a[k] + h.xi[k] / (1.0 - h.a[k]);
                 }
             }
         }
@@ -79,29 +80,26 @@ impl LossSide {
         (mu - h.q[k] * h.a[k] - dq_da, mu - h.xi[k] * (1.0 - h.a[k]) - dxi_db)
     }
 
-    /// shift <- the part of the slope's increment that doesn't depend on the outputs' increment.
-    pub fn shift(&self, mu: f64, affine: Option<&Increment>, shift: &mut [f64]) {
-        let Some(h) = &self.hinge else { return shift.fill(0.0) };
-        for (k, shift) in shift.iter_mut().enumerate() {
+    /// constant <- compliance dslope - dp.
+    pub fn constant(&self, mu: f64, affine: Option<&Increment>, constant: &mut [f64]) {
+        let Some(h) = &self.hinge else { return constant.fill(0.0) };
+        for (k, constant) in constant.iter_mut().enumerate() {
             let (asked_q, asked_xi) = self.asked(h, k, mu, affine);
-            let (a, b) = (h.a[k], 1.0 - h.a[k]);
-            *shift = -h.y[k] * (asked_q - a * asked_xi / b) / (h.q[k] + a * h.xi[k] / b);
+            *constant = -h.y[k] * (asked_q / h.a[k] - asked_xi / (1.0 - h.a[k]));
         }
     }
 
-    /// The hinge's increments from those of the outputs.
-    pub fn recover(&self, mu: f64, affine: Option<&Increment>, outputs: &[f64]) -> Increment {
+    /// The hinge's increments from those of slopes and outputs.
+    pub fn recover(&self, mu: f64, affine: Option<&Increment>, slopes: &[f64], outputs: &[f64]) -> Increment {
         let Some(h) = &self.hinge else { return Increment::default() };
         let mut increment = Increment::default();
-        for (k, &output) in outputs.iter().enumerate() {
-            let (asked_q, asked_xi) = self.asked(h, k, mu, affine);
-            let (a, b) = (h.a[k], 1.0 - h.a[k]);
-            let dp = h.y[k] * output;
-            let da = (asked_q - a * asked_xi / b - a * dp) / (h.q[k] + a * h.xi[k] / b);
-            let dxi = (asked_xi + h.xi[k] * da) / b;
+        for (k, (&slope, &output)) in slopes.iter().zip(outputs).enumerate() {
+            let (_, asked_xi) = self.asked(h, k, mu, affine);
+            let da = -h.y[k] * slope;
+            let dxi = (asked_xi + h.xi[k] * da) / (1.0 - h.a[k]);
             increment.a.push(da);
             increment.xi.push(dxi);
-            increment.q.push(dxi + dp);
+            increment.q.push(dxi + h.y[k] * output);
         }
         increment
     }

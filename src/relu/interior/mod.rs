@@ -53,9 +53,9 @@ pub(in crate::relu) struct Blocks<'a> {
     pub program: &'a Program,
     /// One vector of +1 (active) and -1 per pattern.
     pub signs: &'a [Vec<f64>],
-    /// A weight strictly inside each pattern's cone.
-    pub inside: &'a [Vec<f64>],
     pub groups: &'a [Group],
+    /// Whether weights must stay in their patterns' cones; without, the program is that of gated units.
+    pub cones: bool,
 }
 
 impl Blocks<'_> {
@@ -107,7 +107,7 @@ pub(in crate::relu) fn solve(
             stuck = 3;
             continue;
         }
-        let mu = state.mu();
+        let mu = state.mu(blocks.cones);
         let affine = newton.direction(blocks, &state, 0.0, None);
         let (primal, dual) = state.longest(blocks, &affine);
         let step = primal.min(dual);
@@ -128,7 +128,6 @@ pub(super) struct Direction {
     z: Vec<f64>,
     slack: Vec<f64>,
     gamma: Vec<f64>,
-    outputs: Vec<f64>,
     loss: loss_side::Increment,
 }
 
@@ -163,9 +162,9 @@ impl State {
             z: vec![0.0; d * count],
             product: vec![0.0; n * count],
             slack: vec![size; n * count],
-            gamma: vec![beta; n * count],
+            gamma: vec![if blocks.cones { beta } else { 0.0 }; n * count],
             outputs: vec![0.0; n],
-            loss: LossSide::new(blocks.program, 0.0),
+            loss: LossSide::new(blocks.program),
             residual: vec![0.0; d * count],
             scalings: (0..count).map(|_| Scaling::new(d)).collect(),
             work: vec![0.0; n * count],
@@ -186,7 +185,7 @@ impl State {
                 *out += if e > 0.0 { sign * *product } else { 0.0 };
                 *product *= e;
             }
-            if product.iter().zip(&*slack).all(|(p, s)| (p - s).abs() <= 0.1 * s) {
+            if blocks.cones && product.iter().zip(&*slack).all(|(p, s)| (p - s).abs() <= 0.1 * s) {
                 slack.copy_from_slice(product);
             }
         }
@@ -229,11 +228,12 @@ impl State {
     }
 
     /// The mean of all complementary products.
-    fn mu(&self) -> f64 {
+    fn mu(&self, with_rows: bool) -> f64 {
         let cones: f64 = self.scalings.iter().map(Scaling::product).sum();
         let rows = dot_serial(&self.slack, &self.gamma);
         let (loss, count) = self.loss.products();
-        (cones + rows + loss) / (self.scalings.len() + self.slack.len() + count).max(1) as f64
+        let row_count = if with_rows { self.slack.len() } else { 0 };
+        (cones + rows + loss) / (self.scalings.len() + row_count + count).max(1) as f64
     }
 
     /// The longest steps along a direction that stay inside, primal and dual.

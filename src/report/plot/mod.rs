@@ -1,13 +1,15 @@
 //! Line plots as SVG or PNG.
 //!
 //! - `axis`: the range of an axis, its ticks and their labels;
-//! - `draw`: the picture itself, the same for both formats.
+//! - `draw`: the picture itself, the same for both formats;
+//! - [`regions`]: decision regions of a classifier of two features.
 //!
 //! Drawn at four times the nominal size: SVG is scaled back by its view box (coordinates in quarter pixels), PNG is
 //! averaged down to twice the nominal size (smooth edges).
 
 mod axis;
 mod draw;
+pub mod regions;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -211,7 +213,11 @@ enum Format {
 
 fn draw_on<DB: DrawingBackend>(backend: DB, layout: &draw::Layout) -> Result<(), PlotError> {
     let root = backend.into_drawing_area();
-    layout.draw(&root).and_then(|()| root.present()).map_err(|error| PlotError::Drawing(error.to_string()))
+    layout.draw(&root).and_then(|()| root.present()).map_err(draw_error)
+}
+
+fn draw_error(error: impl std::fmt::Display) -> PlotError {
+    PlotError::Drawing(error.to_string())
 }
 
 /// Averages squares of `factor` x `factor` pixels of an RGB picture.

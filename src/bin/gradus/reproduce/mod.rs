@@ -7,6 +7,7 @@ mod constrained;
 mod completion;
 mod coordinate;
 mod transport;
+mod relu;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ const CHAPTERS: &[(&str, &str, Experiments)] = &[
     ("constrained", "Nonlinear programs", constrained::chapter),
     ("transport", "Optimal transport", transport::chapter),
     ("completion", "Matrix completion", completion::chapter),
+    ("relu", "Two-layer ReLU networks", relu::chapter),
 ];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.

@@ -1,4 +1,12 @@
 //! `gradus relu`: two-layer ReLU networks on LIBSVM data.
+//!
+//! - `outcome`: from the options to a trained network;
+//! - `report`: what is printed of it;
+//! - `file`: networks as JSON.
+
+pub mod file;
+mod outcome;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,14 +15,12 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use gradus::problem::Classes;
 use gradus::read::libsvm::LabelledData;
-use gradus::relu::{ConvexRelu, Error, Loss, Method, Patterns, Solution, Training};
-use serde_json::json;
+use gradus::relu::{Loss, Method};
 
-use crate::dataset::{self, Preparation, Score};
+use crate::dataset;
 use crate::options::{Common, check_distinct, check_writable};
 use crate::output::{self, Failure, Finish};
-use crate::relu_file::NetworkFile;
-use crate::watch;
+use file::NetworkFile;
 
 /// Train a two-layer ReLU network by its convex program: sum of losses + (beta / 2) sum (|u_j|^2 + a_j^2).
 #[derive(Args)]
@@ -23,6 +29,9 @@ Examples:
   gradus relu data/heart_scale --patterns 20 --beta 1 --standardize --bias --test-every 5
   gradus relu data/ionosphere_scale --beta 0.1 --loss logistic --standardize --bias --model net.json
   gradus predict net.json data/ionosphere_scale
+  gradus relu data/heart_scale --beta 1 --standardize --bias --refine
+  gradus relu data/heart_scale --beta 0.1 --standardize --bias --path 8 --validation-every 5 --test-every 5
+  gradus relu data/breast-cancer --beta 1 --loss hinge --standardize --bias --robust 0.1
 
 The loss is a sum over the rows (--average: a mean), squared loss with the factor 1/2. Two labels become -1 (the smaller)
 and +1. The certificate bounds the distance to the optimum over the sampled patterns, not over all networks, unless it says
@@ -45,6 +54,27 @@ pub struct Arguments {
     /// How the program is solved.
     #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     pub method: MethodName,
+    /// Train against perturbations of every feature by at most EPS (after standardisation), the bias excepted.
+    #[arg(long, value_name = "EPS", allow_negative_numbers = true, conflicts_with_all = ["refine", "all_patterns", "method"])]
+    pub robust: Option<f64>,
+    /// The norm of the perturbations.
+    #[arg(long, value_enum, default_value_t = NormName::Linf, requires = "robust")]
+    pub robust_norm: NormName,
+    /// Solve for N values of beta from the one where all is zero down to --beta, each from the one before.
+    #[arg(long, value_name = "N", conflicts_with = "robust")]
+    pub path: Option<usize>,
+    /// Hold out every K-th training row on the path, and take the beta that does best there.
+    #[arg(long, value_name = "K", requires = "path")]
+    pub validation_every: Option<usize>,
+    /// Look for better patterns: local runs are pooled, then solving, pricing and descent take turns.
+    #[arg(long, conflicts_with_all = ["all_patterns", "method"])]
+    pub refine: bool,
+    /// Seeds of the local runs of a refinement.
+    #[arg(long, default_value_t = 5, value_name = "N", requires = "refine")]
+    pub starts: usize,
+    /// Rounds of a refinement at most.
+    #[arg(long, default_value_t = 20, value_name = "N", requires = "refine")]
+    pub rounds: usize,
     /// Take all activation patterns of the data, where they have rank one or two, in place of a sample.
     #[arg(long, conflicts_with = "patterns")]
     pub all_patterns: bool,
@@ -103,6 +133,21 @@ pub enum MethodName {
     InteriorPoint,
     /// Alternating direction method of multipliers, as published
     Admm,
+    /// The same, its linear system replaced by randomised block coordinate steps
+    Rbcd,
+    /// Random hidden neurons, output weights by the lasso
+    Sampled,
+    /// Gated units: another model, the program without its cones
+    Gated,
+}
+
+/// Names of the perturbations' norms.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq)]
+pub enum NormName {
+    /// Every feature by at most eps
+    Linf,
+    /// The features together by at most eps in length
+    L2,
 }
 
 impl MethodName {
@@ -111,6 +156,8 @@ impl MethodName {
             MethodName::Auto => Method::Auto,
             MethodName::InteriorPoint => Method::InteriorPoint,
             MethodName::Admm => Method::Admm,
+            MethodName::Rbcd => Method::Rbcd,
+            MethodName::Sampled | MethodName::Gated => Method::Auto,
         }
     }
 
@@ -131,44 +178,37 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let (data, test) = arguments.split(data)?;
     let read_seconds = started.elapsed().as_secs_f64();
 
-    let loss = arguments.loss.loss();
     let (target, classes) = arguments.targets(&data.labels)?;
     if let Some((file, rows)) = &test {
         dataset::check_classes(file, classes, &rows.labels)?;
     }
-    let rows = target.len();
-    let (preparation, design) = Preparation::fit(data.matrix.clone(), arguments.standardize, arguments.bias)?;
-    let in_data = |error: Error| match error {
-        Error::Option(message) => Failure::Usage(message),
-        Error::Beta(_) => Failure::Usage(format!("--{error}")),
-        other => Failure::Input(anyhow::Error::new(other).context(arguments.data.clone())),
+    let mut job = outcome::Job { arguments, limits, data: &data, target, beta: arguments.beta };
+    let path = job.path()?;
+    if let Some(chosen) = path.chosen {
+        job.beta = chosen;
+    }
+    let (preparation, training) = job.training()?;
+    let answer = job.solve(&training)?;
+    let loss = arguments.loss.loss().name();
+    let file = NetworkFile::new(loss, &answer.network, &answer.gates, &preparation, classes, job.beta);
+    let scored =
+        |rows: &LabelledData| dataset::score(loss, classes, &file.predictors(&rows.matrix), &rows.labels);
+    let scores = (scored(&data), test.as_ref().map(|(_, rows)| scored(rows)));
+    let attacked = match arguments.robust {
+        None => None,
+        Some(_) => {
+            Some(job.attack(&training, &answer, &preparation, test.as_ref().map(|t| &t.1), classes)?)
+        }
     };
-    let scale = if arguments.average { rows.max(1) as f64 } else { 1.0 };
-    let training = Training::new(&design, target, loss, arguments.beta * scale).map_err(in_data)?;
-    let solver = ConvexRelu {
-        limits,
-        method: arguments.method.method(),
-        patterns: arguments.patterns,
-        seed: common.seed,
-        ..ConvexRelu::default()
-    };
-    let mut monitor = watch::monitor(common, 1);
-    let patterns = arguments.pattern_set(&training, &solver).map_err(in_data)?;
-    let solution = solver.solve_over(&training, patterns, None, &mut monitor).map_err(in_data)?;
-
-    let file = NetworkFile::new(loss.name(), &solution.network, &[], &preparation, classes, arguments.beta);
-    let scored = |rows: &LabelledData| {
-        dataset::score(loss.name(), classes, &file.predictors(&rows.matrix), &rows.labels)
-    };
-    let train_score = scored(&data);
-    let test_score = test.as_ref().map(|(_, rows)| scored(rows));
     if let Some(path) = &arguments.model {
         output::write_file(path, &serde_json::to_vec_pretty(&file)?)?;
     }
-    output::write_trace_and_plot(common, &arguments.data, &solution.history)?;
-    let report = Report { solution: &solution, arguments, classes, scale, train_score, test_score };
-    report.print((rows, preparation.bias, training.columns()), read_seconds)?;
-    Ok(Finish::of(solution.status))
+    output::write_trace_and_plot(common, &arguments.data, &answer.summary.history)?;
+    let shape = (data.labels.len(), data.matrix.cols());
+    let report =
+        report::Report { answer: &answer, arguments, classes, beta: job.beta, shape, scores, attacked, path };
+    report.print(read_seconds)?;
+    Ok(Finish::of(answer.summary.status))
 }
 
 impl Arguments {
@@ -180,6 +220,18 @@ impl Arguments {
         }
         if self.patterns == 0 {
             return usage("--patterns is 0; at least one pattern is needed".into());
+        }
+        if let Some(eps) = self.robust.filter(|eps| !(eps.is_finite() && *eps >= 0.0)) {
+            return usage(format!("--robust is {eps}; it must be finite and not negative"));
+        }
+        if let Some(n) = self.path.filter(|n| !(2..=1000).contains(n)) {
+            return usage(format!("--path is {n}; it must lie between 2 and 1000"));
+        }
+        if self.path.is_some() && matches!(self.method, MethodName::Sampled | MethodName::Gated) {
+            return usage("--path goes with the methods that train ReLU networks over patterns".into());
+        }
+        if self.validation_every.is_some_and(|k| k < 2) {
+            return usage("--validation-every needs at least 2: with less no training rows are left".into());
         }
         if self.test_every.is_some_and(|k| k < 2) {
             return usage("--test-every needs at least 2: with less no training rows are left".into());
@@ -223,79 +275,5 @@ impl Arguments {
             }
             _ => Ok((labels.to_vec(), None)),
         }
-    }
-
-    fn pattern_set(&self, training: &Training, solver: &ConvexRelu) -> Result<Patterns, Error> {
-        if !self.all_patterns {
-            return Patterns::sample(training, solver.patterns, solver.seed);
-        }
-        let none = "--all-patterns needs data of rank one or two; others have too many patterns to list";
-        Patterns::enumerate(training).ok_or(Error::Option(none.into()))
-    }
-}
-
-/// What is printed of a run.
-struct Report<'a> {
-    solution: &'a Solution,
-    arguments: &'a Arguments,
-    classes: Option<Classes>,
-    /// Rows where the loss is a mean, else 1.
-    scale: f64,
-    train_score: Score,
-    test_score: Option<Score>,
-}
-
-impl Report<'_> {
-    fn print(&self, (rows, bias, width): (usize, bool, usize), read_seconds: f64) -> Result<(), Failure> {
-        let solution = self.solution;
-        let columns = width - usize::from(bias);
-        if self.arguments.common.json {
-            let per = |value: f64| value / self.scale;
-            let own = json!({
-                "rows": rows, "columns": columns, "patterns": solution.patterns.len(),
-                "neurons": solution.network.neurons(), "beta": self.arguments.beta,
-                "loss": self.arguments.loss.loss().name(), "objective": per(solution.network_objective),
-                "network_objective": per(solution.network_objective),
-                "convex_objective": per(solution.convex_objective),
-                "lower_bound": per(solution.lower_bound), "cone_violation": solution.cone_violation,
-                "largest_activation": solution.largest_activation, "level": solution.level,
-                "pricing_ratio": solution.pricing_ratio, "classes": self.classes,
-                "train_accuracy": self.train_score.accuracy, "train_rmse": self.train_score.rmse,
-                "test_accuracy": self.test_score.and_then(|s| s.accuracy),
-                "test_rmse": self.test_score.and_then(|s| s.rmse),
-            });
-            let method = self.arguments.method.name();
-            let common = &self.arguments.common;
-            let object = output::json_object("relu", &method, common, read_seconds, &solution.summary, own);
-            return output::print(&object.to_string());
-        }
-        let mut lines = vec![
-            format!("data         {rows} rows, {columns} features{}", if bias { " and a bias" } else { "" }),
-            solution.to_string(),
-            format!(
-                "optimum      over these patterns between {:.10e} and {:.10e}",
-                solution.lower_bound / self.scale,
-                solution.convex_objective / self.scale
-            ),
-            format!(
-                "cones        worst violation {:.1e}, largest activation {:.1e}",
-                solution.cone_violation, solution.largest_activation
-            ),
-        ];
-        if let Some(ratio) = solution.pricing_ratio {
-            lines.push(format!("pricing      largest ratio found {ratio:.4} (no bound)"));
-        }
-        if let Some(classes) = self.classes {
-            lines.push(format!("labels       {} -> -1, {} -> +1", classes.negative, classes.positive));
-        }
-        for (name, score) in [("training", Some(self.train_score)), ("test", self.test_score)] {
-            let Some(score) = score else { continue };
-            let parts = [
-                score.accuracy.map(|a| format!("accuracy {a:.4}")),
-                score.rmse.map(|r| format!("rmse {r:.6e}")),
-            ];
-            lines.push(format!("{name:12} {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", ")));
-        }
-        output::print(&lines.join("\n"))
     }
 }
