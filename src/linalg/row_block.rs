@@ -103,6 +103,12 @@ impl RowBlock {
         }
     }
 
+    /// Root of the mean square of the stored entries; 0 where there are none.
+    pub fn entry_size(&self) -> f64 {
+        let squares: f64 = self.values.iter().map(|v| v * v).sum();
+        (squares / self.values.len().max(1) as f64).sqrt()
+    }
+
     /// Squared norms of the columns under row weights (1 where absent). O(entries).
     pub fn column_squares(&self, weights: Option<&[f64]>) -> Vec<f64> {
         let mut squares = vec![0.0; self.columns];
@@ -137,10 +143,15 @@ impl RowBlock {
 
     /// gram <- B' diag(weights) B, p x p, both triangles. O(sum of the squares of the rows' entries + p^2).
     pub fn column_gram(&self, weights: &[f64], gram: &mut Vec<f64>) {
-        assert_eq!(weights.len(), self.rows(), "one weight per row");
-        let p = self.columns;
         gram.clear();
-        gram.resize(p * p, 0.0);
+        gram.resize(self.columns * self.columns, 0.0);
+        self.add_column_gram(weights, gram);
+    }
+
+    /// gram <- gram + B' diag(weights) B, p x p, both triangles. O(sum of the squares of the rows' entries).
+    pub fn add_column_gram(&self, weights: &[f64], gram: &mut [f64]) {
+        let p = self.columns;
+        assert_eq!((weights.len(), gram.len()), (self.rows(), p * p), "B' W B: wrong lengths");
         for (i, &weight) in weights.iter().enumerate() {
             let (indices, values) = self.row(i);
             for (&j, &value) in indices.iter().zip(values) {

@@ -7,7 +7,7 @@ use super::oracle::Problem;
 use super::population::take_snapshot;
 use super::state::Checkpoint;
 use super::step_size::Schedule;
-use super::stepper::Scratch;
+use super::stepper::{At, Scratch};
 use crate::linalg::product::{axpy, dot_serial};
 
 /// A method in parameter space. v stands for J'g / b + r theta of the batch.
@@ -74,11 +74,11 @@ impl Baseline {
         &self,
         problem: &mut Problem,
         state: &mut Checkpoint,
-        (total, first_of_epoch): (u64, bool),
+        at: At,
         batch: &[u32],
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        if first_of_epoch && matches!(self, Baseline::Svrg { .. }) {
+        if at.first_of_epoch && matches!(self, Baseline::Svrg { .. }) {
             take_snapshot(problem, state, batch.len(), scratch)?;
         }
         problem.forward(&state.theta, batch, &mut scratch.z);
@@ -86,7 +86,7 @@ impl Baseline {
         problem.pull_back(&state.theta, batch, &scratch.g, &mut scratch.gradient);
         match *self {
             Baseline::Sgd { rate, schedule } => {
-                axpy(-rate * schedule.factor(state.step, total), &scratch.gradient, &mut state.theta);
+                axpy(-rate * schedule.factor(state.step, at.total), &scratch.gradient, &mut state.theta);
             }
             Baseline::LineSearch { sufficient_decrease } => {
                 line_search(problem, state, batch, scratch, value, sufficient_decrease)?

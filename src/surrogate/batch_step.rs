@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use super::certificate::realised_share;
 use super::inner::{Inner, Surrogate};
 use super::oracle::Problem;
 use super::state::Checkpoint;
 use super::step_size::StepSize;
-use super::stepper::Scratch;
+use super::stepper::{At, Scratch};
 
 /// The target-space metric W of the surrogate's square.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +58,7 @@ impl BatchSurrogate {
         &self,
         problem: &mut Problem,
         state: &mut Checkpoint,
-        total: u64,
+        at: At,
         batch: &[u32],
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
@@ -77,7 +78,7 @@ impl BatchSurrogate {
                     None if self.metric == TargetMetric::Newton => 1.0,
                     None => 1.0 / problem.smoothness.ok_or_else(no_smoothness)?,
                 };
-                eta * schedule.factor(state.step, total) * state.shrunk
+                eta * schedule.factor(state.step, at.total) * state.shrunk
             }
             StepSize::Search(search) => {
                 let last = if state.searched > 0.0 {
@@ -110,6 +111,9 @@ impl BatchSurrogate {
                 .minimize(&surrogate, &mut state.theta, &mut scratch.inner, &mut work)
                 .map_err(failed(state.step))?;
             problem.work = work;
+            if state.position + 1 == at.per_epoch as u64 && !self.metric.weighs() {
+                state.share = share(problem, &state.theta, batch, scratch, eta);
+            }
             if !bounded || state.shrunk < 1e-12 || bound_holds(problem, &start, state, batch, scratch, eta) {
                 return Ok(());
             }
@@ -216,4 +220,12 @@ fn bound_holds(
     let q = (linear + square / (2.0 * eta)) / batch.len() as f64;
     let moved_at_all = start.iter().zip(&state.theta).any(|(a, b)| a != b);
     after <= before + q + 1e-12 * before.abs() || !moved_at_all
+}
+
+/// The realised share of a surrogate whose minimisation led to theta; uncounted.
+fn share(problem: &Problem, theta: &[f64], batch: &[u32], scratch: &mut Scratch, eta: f64) -> Option<f64> {
+    scratch.weights.resize(scratch.z.len(), 0.0);
+    problem.model.forward(theta, batch, &mut scratch.weights);
+    scratch.weights.iter_mut().zip(&scratch.z).for_each(|(moved, z)| *moved -= z);
+    realised_share(eta, &scratch.g, &scratch.weights)
 }

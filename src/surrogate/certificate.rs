@@ -117,10 +117,10 @@ fn gap(problem: &Problem, model: &LinearModel, point: &Point) -> f64 {
     rows + part(&gradient)
 }
 
-/// q(theta') / q(z - eta g), in percent terms 0..1: how much of the decrease that the targets could make under one
+/// q(theta') / q(z - eta g), for targets that moved by `moved`, at most 1: how much of the decrease that the targets could make under one
 /// surrogate step the map f can follow. Small: the model class, not the solver, is the limit.
-pub(crate) fn realised_share(eta: f64, g: &[f64], moved: &[f64]) -> f64 {
+pub(crate) fn realised_share(eta: f64, g: &[f64], moved: &[f64]) -> Option<f64> {
     let best = 0.5 * eta * g.iter().map(|g| g * g).sum::<f64>();
     let made: f64 = -g.iter().zip(moved).map(|(g, w)| g * w + w * w / (2.0 * eta)).sum::<f64>();
-    if best > 0.0 { made / best } else { f64::NAN }
+    (best > 0.0).then_some(made / best)
 }

@@ -7,23 +7,20 @@ use super::batches::Batches;
 use super::certificate::{Certifier, Point};
 use super::oracle::{Problem, Work};
 use super::state::Checkpoint;
-use super::stepper::{self, Scratch};
-use super::{Error, Surrogate, Watch};
+use super::stepper::{self, At, Scratch};
+use super::{Error, Method, Surrogate, Watch};
 use crate::control::{Certificate, Run, Status};
 
-/// Names of the trace's own columns. `evaluations` are oracle calls; `method_seconds` leaves out what watching costs.
+/// Names of the trace's own columns. `evaluations` are oracle calls; `method_seconds` leaves out what watching costs;
+/// `realised_share` is that of an epoch's last surrogate, NaN for methods without one.
 pub(crate) const COLUMNS: [&str; 5] =
     ["evaluations", "value_calls", "inner_steps", "products", "method_seconds"];
 
 /// Their values.
-pub(crate) fn columns(work: &Work, seconds: f64) -> [f64; 5] {
-    [
-        work.oracle_calls as f64,
-        work.value_calls as f64,
-        work.inner_steps as f64,
-        work.products as f64,
-        seconds,
-    ]
+pub(crate) fn columns(work: &Work, seconds: f64, share: Option<f64>) -> [f64; 6] {
+    let [calls, values, inner, products] =
+        [work.oracle_calls, work.value_calls, work.inner_steps, work.products].map(|count| count as f64);
+    [calls, values, inner, products, seconds, share.unwrap_or(f64::NAN)]
 }
 
 /// Runs epochs until a limit or the tolerance. One iteration is one epoch.
@@ -43,7 +40,7 @@ pub(crate) fn run(
     let mut live = state.clone();
     loop {
         let (objective, relative) = look(options, problem, &live, certifier)?;
-        if let Some(status) = run.record(objective, relative, &columns(&problem.work, seconds)) {
+        if let Some(status) = run.record(objective, relative, &columns(&problem.work, seconds, live.share)) {
             return Ok((status, live.theta));
         }
         if live.epoch >= options.epochs as u64 {
@@ -52,21 +49,19 @@ pub(crate) fn run(
         batches.advance();
         for k in 0..batches.per_epoch() {
             let started = Instant::now();
-            stepper::step(
-                &options.method,
-                problem,
-                &mut live,
-                (total, k == 0),
-                batches.batch(k),
-                &mut scratch,
-            )?;
+            live.position = k as u64;
+            let at = At { total, per_epoch: batches.per_epoch(), first_of_epoch: k == 0 };
+            stepper::step(&options.method, problem, &mut live, at, batches.batch(k), &mut scratch)?;
             seconds += started.elapsed().as_secs_f64();
             if let Some(status) = run.should_stop() {
                 // the answer is the newest point, though a resumed run goes back to the epoch's start
                 return Ok((status, live.theta));
             }
         }
-        automatic::judge(problem, &mut live, true);
+        if options.method == Method::Automatic {
+            automatic::judge(problem, &mut live);
+        }
+        live.position = 0;
         live.epoch += 1;
         live.work = problem.work;
         state.clone_from(&live);

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Error;
 use super::batch_step::no_smoothness;
-use super::certificate::{Certifier, Point};
+use super::certificate::{Certifier, Point, realised_share};
 use super::metric::Metric;
 use super::oracle::Problem;
 use super::quasi_newton::Memory;
 use super::state::Checkpoint;
 use crate::control::{Run, Status};
+use crate::linalg::ColumnBlock;
 use crate::linalg::line_search::{Accepted, Armijo, LineSearchError, StrongWolfe};
 use crate::linalg::product::{axpy, dot};
 
@@ -45,6 +46,7 @@ struct State<'s> {
     /// J d of the direction d.
     image: Vec<f64>,
     metric: Option<Metric>,
+    columns: Option<ColumnBlock>,
     value: f64,
     /// The gradient at the point before, and the step from there.
     before: Option<(Vec<f64>, Vec<f64>)>,
@@ -69,6 +71,7 @@ impl FullBatch {
             gradient: Vec::new(),
             image: Vec::new(),
             metric: None,
+            columns: None,
             value: f64::NAN,
             before,
         };
@@ -117,7 +120,7 @@ impl FullBatch {
             if let Some(status) = run.record(
                 objective,
                 certificate.relative,
-                &super::driver::columns(&problem.work, run.seconds()),
+                &super::driver::columns(&problem.work, run.seconds(), state.saved.share),
             ) {
                 problem.work.checks += 1;
                 return Ok(status);
@@ -186,7 +189,7 @@ impl FullBatch {
             };
             let step = state.saved.step;
             state.metric = Some(
-                Metric::new(linear, weights, &problem.ridge)
+                Metric::new(linear, weights, &problem.ridge, &mut state.columns)
                     .map_err(|message| Error::Oracle { step, message })?,
             );
             problem.work.factorizations += 1;
@@ -230,6 +233,10 @@ impl FullBatch {
             let direction = self.direction(state)?;
             return self.advance(problem, state, all, direction);
         };
+        if let Some(l) = problem.smoothness {
+            let moved: Vec<f64> = state.image.iter().map(|x| a * x).collect();
+            state.saved.share = realised_share(1.0 / l, &state.g, &moved);
+        }
         axpy(a, &direction, &mut state.saved.theta);
         axpy(a, &state.image, &mut state.saved.z);
         state.value = value;

@@ -2,6 +2,7 @@
 
 use super::inner::by_output;
 use super::model::LinearTargets;
+use crate::linalg::ColumnBlock;
 use crate::linalg::factor::DenseCholesky;
 
 /// Up to this many columns the metric is a full matrix; beyond it, its diagonal.
@@ -17,8 +18,14 @@ pub(crate) enum Metric {
 }
 
 impl Metric {
-    /// `weights` has one entry per sample (w / n included); `ridge` one per parameter or none.
-    pub fn new(linear: &LinearTargets, weights: &[f64], ridge: &[f64]) -> Result<Self, String> {
+    /// `weights` has one entry per sample (w / n included); `ridge` one per parameter or none. `copy` keeps the compact
+    /// data for the next metric.
+    pub fn new(
+        linear: &LinearTargets,
+        weights: &[f64],
+        ridge: &[f64],
+        copy: &mut Option<ColumnBlock>,
+    ) -> Result<Self, String> {
         let (p, k) = (linear.width(), linear.outputs);
         let own = |j: usize| ridge.get(j * k).copied().unwrap_or(0.0);
         if p > MOST_COLUMNS {
@@ -31,11 +38,11 @@ impl Metric {
             let inverse = diagonal.iter().enumerate().map(|(j, d)| 1.0 / (d + own(j) + floor)).collect();
             return Ok(Metric::Diagonal(inverse, k));
         }
-        let columns: Vec<usize> = (0..linear.design.columns()).collect();
-        let mut block = linear.design.select(&columns);
-        if linear.intercept {
-            block = block.with_ones();
-        }
+        let block = copy.get_or_insert_with(|| {
+            let columns: Vec<usize> = (0..linear.design.columns()).collect();
+            let block = linear.design.select(&columns);
+            if linear.intercept { block.with_ones() } else { block }
+        });
         let mut gram = Vec::new();
         block.gram(weights, &mut gram);
         let mean = (0..p).map(|j| gram[j * p + j]).sum::<f64>() / p.max(1) as f64;

@@ -11,9 +11,10 @@
 //!
 //! - [`Oracle`] and [`TargetModel`] state a problem; [`LinearTargets`], [`LossOracle`] and [`SoftmaxOracle`] are those of
 //!   linear models, [`GradientFn`] makes an oracle of a function;
+//! - [`Network`] is a map that is not linear, [`imitation`] a problem whose oracle is an expert;
 //! - [`BatchSurrogate`] is the published method: [`StepSize`] (constant, shrinking, searched), [`TargetMetric`], [`Inner`];
 //! - [`Population`] replaces the batch's quadratic by that of all samples, one cached factorisation, with variance
-//!   reduction in target space; [`FullBatch`] minimises the surrogate of all samples exactly and accelerates that;
+//!   reduction in target space; [`Aggregate`] keeps every sample's last surrogate and adds them up; [`FullBatch`] minimises the surrogate of all samples exactly and accelerates that;
 //! - [`Baseline`] holds SGD, SLS, Adagrad, Adam and SVRG, for comparison on the same batches;
 //! - [`Surrogate`] runs any of them, or chooses; [`Stepper`] takes one step at a time for data that arrive over time.
 //!
@@ -33,6 +34,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aggregate;
 mod automatic;
 mod baseline;
 mod batch_step;
@@ -40,9 +42,11 @@ mod batches;
 mod certificate;
 mod driver;
 mod full_batch;
+pub mod imitation;
 mod inner;
 mod metric;
 mod model;
+mod network;
 mod oracle;
 mod population;
 mod quasi_newton;
@@ -51,14 +55,17 @@ mod state;
 mod step_size;
 mod stepper;
 
+pub use aggregate::Aggregate;
 pub use automatic::Choice;
 pub use baseline::Baseline;
 pub use batch_step::{BatchSurrogate, TargetMetric};
 pub use batches::Order;
 pub use certificate::Measure;
 pub use full_batch::FullBatch;
+pub use imitation::Imitation;
 pub use inner::{Form, Inner, InnerSearch, Surrogate as BatchQuadratic, exact_step};
 pub use model::{LinearTargets, TargetModel};
+pub use network::{Activation, Network};
 pub use oracle::{GradientFn, LossOracle, Oracle, SoftmaxOracle, Work};
 pub use population::{Population, Variance};
 pub use solution::{Fit, Solution};
@@ -125,6 +132,8 @@ pub enum Method {
     Surrogate(BatchSurrogate),
     /// The metric of all samples; linear maps.
     Population(Population),
+    /// Surrogates kept for every sample and added up; linear maps.
+    Aggregate(Aggregate),
     /// All samples at once; linear maps.
     FullBatch(FullBatch),
     /// A method in parameter space.
@@ -139,6 +148,7 @@ impl Method {
             Method::Surrogate(_) => "surrogate",
             Method::Population(Population { variance: Variance::Plain, .. }) => "population surrogate",
             Method::Population(_) => "variance-reduced surrogate",
+            Method::Aggregate(_) => "aggregated surrogate",
             Method::FullBatch(FullBatch { memory: 0, .. }) => "exact surrogate",
             Method::FullBatch(_) => "accelerated surrogate",
             Method::Baseline(baseline) => baseline.name(),
@@ -149,6 +159,7 @@ impl Method {
         match self {
             Method::Surrogate(options) => options.check(),
             Method::Population(options) => options.check(),
+            Method::Aggregate(options) => options.check(),
             Method::Baseline(options) => options.check(),
             Method::Automatic | Method::FullBatch(_) => Ok(()),
         }
@@ -364,7 +375,7 @@ impl Surrogate {
         }
         let linear = problem.model.as_linear().is_some();
         let needs_linear = match self.method {
-            Method::Population(_) | Method::FullBatch(_) => true,
+            Method::Population(_) | Method::Aggregate(_) | Method::FullBatch(_) => true,
             Method::Surrogate(options) => options.inner.needs_linear(),
             Method::Automatic | Method::Baseline(_) => false,
         };

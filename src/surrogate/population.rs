@@ -14,7 +14,7 @@ use super::metric::Metric;
 use super::oracle::Problem;
 use super::state::Checkpoint;
 use super::step_size::Schedule;
-use super::stepper::Scratch;
+use super::stepper::{At, Scratch};
 use crate::linalg::product::axpy;
 
 /// How the noise of the batches is reduced.
@@ -61,11 +61,11 @@ impl Population {
         &self,
         problem: &mut Problem,
         state: &mut Checkpoint,
-        (total, first_of_epoch): (u64, bool),
+        at: At,
         batch: &[u32],
         scratch: &mut Scratch,
     ) -> Result<(), Error> {
-        if first_of_epoch || scratch.metric.is_none() {
+        if at.first_of_epoch || scratch.metric.is_none() {
             self.begin_epoch(problem, state, batch.len(), scratch)?;
         }
         // 1. one call
@@ -107,7 +107,7 @@ impl Population {
         metric.solve(&mut scratch.gradient).map_err(|message| Error::Oracle { step, message })?;
         let width = problem.model.parameters() / k;
         let e = self.relative_step.unwrap_or(1.0 / (1.0 + width as f64 / batch.len() as f64));
-        let e = e * self.schedule.factor(state.step, total) * state.shrunk;
+        let e = e * self.schedule.factor(state.step, at.total) * state.shrunk;
         axpy(-e, &scratch.gradient, &mut state.theta);
         problem.work.inner_steps += 1;
         Ok(())
@@ -158,7 +158,7 @@ impl Population {
             };
             let step = state.step;
             scratch.metric = Some(
-                Metric::new(linear, weights, &problem.ridge)
+                Metric::new(linear, weights, &problem.ridge, &mut scratch.columns)
                     .map_err(|message| Error::Oracle { step, message })?,
             );
             problem.work.factorizations += 1;

@@ -89,11 +89,11 @@ impl Solution {
         let work = checkpoint.work;
         match checkpoint.choice {
             Some(Choice::Interpolating) if solver.method == Method::Automatic => notes.push(format!(
-                "automatic: the batches look interpolating ({:.2} of the steps raised the next batch's loss)",
+                "automatic: the batches look interpolating ({:.2} of the steps would raise the next batch's loss)",
                 checkpoint.trial.share()
             )),
-            Some(Choice::Population) if solver.method == Method::Automatic => notes.push(format!(
-                "automatic: the batches disagree ({:.2} of the steps raised the next batch's loss); metric of all samples",
+            Some(Choice::Aggregate) if solver.method == Method::Automatic => notes.push(format!(
+                "automatic: the batches disagree ({:.2} of the steps would raise the next batch's loss); surrogates are added up",
                 checkpoint.trial.share()
             )),
             _ => {}

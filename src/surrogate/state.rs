@@ -33,6 +33,14 @@ pub struct Checkpoint {
     pub(crate) table_epoch: u64,
     /// Targets and parameters at the last snapshot.
     pub(crate) snapshot: Vec<f64>,
+    /// Aggregated surrogates: A and the number of samples in it (r is in `mean`, curvatures in `metric`); Adagrad's step.
+    pub(crate) matrix: Vec<f64>,
+    pub(crate) seen: u64,
+    pub(crate) rate: f64,
+    /// Share of the targets' possible decrease that the last surrogate watched has realised.
+    pub(crate) share: Option<f64>,
+    /// Batches of this epoch before the step.
+    pub(crate) position: u64,
     /// Weights of the metric in force; empty for the plain one.
     pub(crate) metric: Vec<f64>,
     /// Full batch: targets at theta, the loss there if known, pairs of L-BFGS.

@@ -17,26 +17,38 @@ pub(crate) struct Scratch {
     pub old: Vec<f64>,
     pub inner: inner::Scratch,
     pub metric: Option<Metric>,
+    pub columns: Option<crate::linalg::ColumnBlock>,
+    pub aggregate: Option<crate::linalg::factor::DenseCholesky>,
 }
 
-/// One step on a batch. `total` is T of the step-size schedules.
+/// Where in a run a step is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At {
+    /// T of the step-size schedules.
+    pub total: u64,
+    /// Batches of an epoch.
+    pub per_epoch: usize,
+    /// Whether the step is the first of its epoch.
+    pub first_of_epoch: bool,
+}
+
+/// One step on a batch.
 pub(super) fn step(
     method: &Method,
     problem: &mut Problem,
     state: &mut Checkpoint,
-    (total, first_of_epoch): (u64, bool),
+    at: At,
     batch: &[u32],
     scratch: &mut Scratch,
 ) -> Result<(), Error> {
     state.step += 1;
     problem.step = state.step;
     match method {
-        Method::Surrogate(options) => options.step(problem, state, total, batch, scratch),
-        Method::Population(options) => options.step(problem, state, (total, first_of_epoch), batch, scratch),
-        Method::Baseline(options) => options.step(problem, state, (total, first_of_epoch), batch, scratch),
-        Method::Automatic | Method::FullBatch(_) => {
-            automatic::step(problem, state, (total, first_of_epoch), batch, scratch)
-        }
+        Method::Surrogate(options) => options.step(problem, state, at, batch, scratch),
+        Method::Population(options) => options.step(problem, state, at, batch, scratch),
+        Method::Aggregate(options) => options.step(problem, state, at.per_epoch, batch, scratch),
+        Method::Baseline(options) => options.step(problem, state, at, batch, scratch),
+        Method::Automatic | Method::FullBatch(_) => automatic::step(problem, state, at, batch, scratch),
     }
 }
 
@@ -84,8 +96,14 @@ impl Stepper {
         }
         let mut problem = Problem::new(model, oracle, Vec::new());
         problem.work = self.state.work;
-        let ended =
-            step(&self.method, &mut problem, &mut self.state, (self.total, false), batch, &mut self.scratch);
+        let ended = step(
+            &self.method,
+            &mut problem,
+            &mut self.state,
+            At { total: self.total, per_epoch: 0, first_of_epoch: false },
+            batch,
+            &mut self.scratch,
+        );
         self.state.work = problem.work;
         ended
     }

@@ -11,8 +11,8 @@ use gradus::problem::{Classes, LinearModel, ModelError};
 use gradus::read::Source;
 use gradus::read::libsvm::LabelledData;
 use gradus::surrogate::{
-    Baseline, BatchSurrogate, Checkpoint, Error, Fit, FullBatch, Inner, InnerSearch, Measure, Method, Order,
-    Population, Schedule, Start, StepSize, Surrogate, TargetMetric, TargetSearch, Variance,
+    Aggregate, Baseline, BatchSurrogate, Checkpoint, Error, Fit, FullBatch, Inner, InnerSearch, Measure,
+    Method, Order, Population, Schedule, Start, StepSize, Surrogate, TargetMetric, TargetSearch, Variance,
 };
 use serde_json::json;
 
@@ -84,6 +84,8 @@ pub enum Algorithm {
     PopulationSvrg,
     /// The same with the last gradient of each sample
     PopulationSaga,
+    /// Every sample's last surrogate, added up
+    Aggregated,
     /// population-svrg with a metric rebuilt each epoch
     RefreshedSvrg,
     /// All samples: the surrogate's own minimiser
@@ -184,7 +186,16 @@ impl SurrogateOptions {
         let steps = algorithm == Surrogate;
         let rated = matches!(
             algorithm,
-            Population | PopulationSvrg | PopulationSaga | RefreshedSvrg | Sgd | Sls | Adagrad | Adam | Svrg
+            Population
+                | PopulationSvrg
+                | PopulationSaga
+                | Aggregated
+                | RefreshedSvrg
+                | Sgd
+                | Sls
+                | Adagrad
+                | Adam
+                | Svrg
         );
         let scheduled = steps || matches!(algorithm, Population | PopulationSvrg | PopulationSaga | Sgd);
         let needs = [
@@ -227,6 +238,7 @@ impl SurrogateOptions {
             Algorithm::Population => population(Variance::Plain, false),
             Algorithm::PopulationSvrg => population(Variance::Snapshot, false),
             Algorithm::PopulationSaga => population(Variance::Table, false),
+            Algorithm::Aggregated => Method::Aggregate(Aggregate { rate: self.rate, bound: false }),
             Algorithm::RefreshedSvrg => population(Variance::Snapshot, true),
             Algorithm::Exact => full(0, false),
             Algorithm::Accelerated => full(FullBatch::default().memory, false),
