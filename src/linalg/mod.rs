@@ -36,10 +36,10 @@ pub mod product;
 mod row;
 pub mod row_block;
 pub mod sketch;
+pub mod sketch_project;
 pub mod tall;
 pub mod tridiagonal;
 pub mod truncated_svd;
-pub mod sketch_project;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};

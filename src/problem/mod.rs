@@ -26,6 +26,6 @@ pub use constrained_logistic::ConstrainedLogistic;
 pub use linear_model::{Classes, LinearModel, ModelError};
 pub use multinomial::MultinomialModel;
 pub use nonlinear::{NonlinearProgram, Pattern, check_derivatives};
-pub use poisson_control::PoissonControl;
 pub use pairwise::PairwiseModel;
+pub use poisson_control::PoissonControl;
 pub use quadratic::{BoxQuadratic, QuadraticError};

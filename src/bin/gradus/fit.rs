@@ -18,7 +18,7 @@ use gradus::problem::penalty::ElasticNet;
 use gradus::problem::{Classes, LinearModel, MultinomialModel};
 use gradus::read::libsvm::LabelledData;
 
-use crate::dataset::{self, Labels, Preparation, Score};
+use crate::dataset::{self, Labels, Preparation};
 use crate::fit_surrogate::{self, SurrogateOptions};
 use crate::model_file::ModelFile;
 use crate::options::{Common, check_distinct, check_writable};

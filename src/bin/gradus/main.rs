@@ -21,8 +21,8 @@ mod relu;
 mod reproduce;
 mod sif;
 mod solver;
-mod transport;
 mod stream;
+mod transport;
 mod watch;
 
 use std::process::ExitCode;

@@ -3,11 +3,11 @@
 //! One file a method: its chapter solves, writes its traces and pictures into the folder, and returns the sections of
 //! the page.
 
-mod constrained;
 mod completion;
+mod constrained;
 mod coordinate;
-mod transport;
 mod relu;
+mod transport;
 
 use std::fs;
 use std::path::{Path, PathBuf};
