@@ -22,7 +22,8 @@ fn noise(i: usize) -> f64 {
 fn wide() -> LinearModel {
     let (n, p) = (200, 5000);
     let values: Vec<f64> = (0..n * p).map(noise).collect();
-    let target = (0..n).map(|i| (0..20).map(|j| values[j * 37 * n + i]).sum::<f64>() + noise(i + 7)).collect();
+    let target =
+        (0..n).map(|i| (0..20).map(|j| values[j * 37 * n + i]).sum::<f64>() + noise(i + 7)).collect();
     LinearModel::lasso(DesignMatrix::from_dense(n, p, values).unwrap(), target, 0.0)
 }
 
