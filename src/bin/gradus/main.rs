@@ -31,7 +31,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Fit(fit::Arguments),
+    Fit(Box<fit::Arguments>),
     Graph(graph::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),
