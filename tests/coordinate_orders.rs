@@ -103,7 +103,7 @@ fn second_order_steps_end_a_run_whose_block_covers_the_support() {
         let limits = Limits { tolerance: 1e-15, max_iterations: 100, time_limit: None };
         let best = CoordinateDescent { limits, ..Default::default() }.solve(&model).unwrap();
         let start = steps(0, Variable, Random, Gradient, 1).solve(&model).unwrap().objective;
-        // steps to 1e-10 of the start's error; twice the support in a block, and a tenth
+        // steps to 1e-10 of the start's error; twice the support in a block, and two unknowns
         let needed = |partition, rule, update, size| {
             let mut solver = steps(200, partition, rule, update, size);
             (solver.check_every, solver.limits.tolerance) = (1, 1e-14);
@@ -114,7 +114,7 @@ fn second_order_steps_end_a_run_whose_block_covers_the_support() {
         let cover = 2 * best.nonzeros();
         let (tmp, pn) = (needed(Variable, Gsd, TwoMetric, cover), needed(Variable, Gsd, ProxNewton, cover));
         let gradient = needed(Variable, Gsd, Gradient, cover);
-        let small = needed(Variable, Gsd, TwoMetric, 5);
+        let small = needed(Variable, Gsd, TwoMetric, 2);
         let fixed = needed(Sort, Gsd, TwoMetric, cover);
         let random = needed(Variable, Random, TwoMetric, cover);
         println!(

@@ -49,13 +49,13 @@ mod tests {
             let x: Vec<f64> = (0..4).map(|j| 1.0 + j as f64).collect();
             let mut z = vec![0.0; 5];
             a.multiply(&x, &mut z);
-            for i in 0..5 {
-                assert!((a.row_dot(i, &x) - z[i]).abs() < 1e-14);
+            for (i, z) in z.iter().enumerate() {
+                assert!((a.row_dot(i, &x) - z).abs() < 1e-14);
                 let mut row = vec![0.0; 4];
                 a.add_row(i, 1.0, &mut row);
                 let product: f64 = row.iter().zip(&x).map(|(a, x)| a * x).sum();
                 let square: f64 = row.iter().map(|a| a * a).sum();
-                assert!((product - z[i]).abs() < 1e-14 && (square - a.row_squares()[i]).abs() < 1e-14);
+                assert!((product - z).abs() < 1e-14 && (square - a.row_squares()[i]).abs() < 1e-14);
             }
         }
     }

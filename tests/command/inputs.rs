@@ -74,7 +74,7 @@ fn wrong_usage_is_told_from_bad_data() {
     for (options, words) in [
         ("", "--loss"),
         ("--loss squard", "squard"),
-        ("--loss softmax", "possible values"),
+        ("--loss exponential", "possible values"),
         ("--loss logistic --method surrogate", "possible values"),
         ("--loss logistic --l1 -1", "--l1 is -1"),
         ("--loss logistic --l1 nan", "--l1 is NaN"),
@@ -174,6 +174,7 @@ fn hostile_model_files_are_refused() {
         (changed("indices", (0..13).rev().collect::<Vec<_>>().into()), "ascend"),
         (changed("indices", vec![-1; 13].into()), "not a model file"),
         (changed("loss", "softmax".into()), "softmax"),
+        (changed("loss", "exponential".into()), "exponential"),
         (changed("loss", "squared".into()), "classes"),
         (changed("classes", Value::Null), "classes"),
         (changed("classes", serde_json::json!({"negative": 1.0, "positive": -1.0})), "smaller label"),

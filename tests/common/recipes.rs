@@ -139,7 +139,8 @@ pub fn moons(n: usize, labelled: usize, seed: u64) -> BoxQuadratic {
     loop {
         let point = |i: usize| {
             let t = std::f64::consts::PI * random.random::<f64>();
-            let (x, y) = if i % 2 == 0 { (t.cos(), t.sin()) } else { (1.0 + t.cos(), 0.5 - t.sin()) };
+            let (x, y) =
+                if i.is_multiple_of(2) { (t.cos(), t.sin()) } else { (1.0 + t.cos(), 0.5 - t.sin()) };
             (x + 0.2 * normal(&mut random), y + 0.2 * normal(&mut random))
         };
         let points: Vec<(f64, f64)> = (0..n).map(point).collect();

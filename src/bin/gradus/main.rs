@@ -43,6 +43,7 @@ struct Cli {
 enum Command {
     Fit(fit::Arguments),
     Complete(complete::Arguments),
+    Fit(Box<fit::Arguments>),
     Graph(graph::Arguments),
     Nlp(nlp::Arguments),
     Linsolve(linsolve::Arguments),

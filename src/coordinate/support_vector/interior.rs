@@ -55,7 +55,7 @@ impl Interior {
         let room = size.max(0.1);
         let lower: Vec<f64> = slope.iter().map(|g| g.max(0.0) + room).collect();
         let upper = lower.iter().zip(&slope).map(|(lower, g)| lower - g).collect();
-        Self { block, lower, upper, mu: f64::INFINITY, matrix: Vec::new(), cholesky: DenseCholesky::new() }
+        Self { block, lower, upper, mu: f64::MAX, matrix: Vec::new(), cholesky: DenseCholesky::new() }
     }
 
     /// One step of Mehrotra's predictor and corrector; says whether it moved.

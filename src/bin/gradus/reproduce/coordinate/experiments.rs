@@ -320,10 +320,6 @@ impl Experiment {
             ]
             .map(String::from)
             .into(),
-            commands: vec![format!(
-                "gradus reproduce coordinate{}",
-                if context.full { " --full" } else { "" }
-            )],
             ..Section::default()
         };
         let (mut by_steps, mut by_seconds) = (Vec::new(), Vec::new());

@@ -114,7 +114,8 @@ pub fn moons(n: usize, labelled: usize, seed: u64) -> Result<LabelPropagation, F
     loop {
         let point = |i: usize, random: &mut ChaCha8Rng| {
             let t = std::f64::consts::PI * random.random::<f64>();
-            let (x, y) = if i % 2 == 0 { (t.cos(), t.sin()) } else { (1.0 + t.cos(), 0.5 - t.sin()) };
+            let (x, y) =
+                if i.is_multiple_of(2) { (t.cos(), t.sin()) } else { (1.0 + t.cos(), 0.5 - t.sin()) };
             (x + 0.2 * normal(random), y + 0.2 * normal(random))
         };
         let points: Vec<(f64, f64)> = (0..n).map(|i| point(i, &mut random)).collect();
