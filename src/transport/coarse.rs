@@ -60,8 +60,7 @@ pub(crate) fn start(state: &mut State, run: &mut Run, schedule: Schedule) -> Opt
     // g_j = eps (log b_j - LSE over clusters (f_I - C_Ij)/eps): a pass with targets as rows, clusters as columns
     let across = PointCosts::new(points.metric, points.target.clone(), clusters.source);
     let masses = Masses { a: &fine.b, log_a: &fine.log_b, b: &coarse.a, eps, loss: state.loss / n as f64 };
-    let mut lifted = Evaluation::new();
-    lifted.g = below.current.f;
+    let mut lifted = Evaluation::at(below.current.f);
     lifted.run(&across, &masses, None);
     Some((eps, lifted.f))
 }

@@ -52,6 +52,7 @@ impl<'r, 'a> FullDual<'r, 'a> {
         let (n, m) = (self.f.len(), self.g.len());
         let (reduced, eps, size, g) = (self.reduced, self.reduced.eps, chunk_rows(n), &self.g);
         let costs = reduced.kernel.costs();
+        #[allow(clippy::type_complexity)]
         let work = |(first, (((plan, f), rows), sum)): (
             usize,
             (((&mut [f64], &[f64]), &mut [f64]), &mut Vec<f64>),

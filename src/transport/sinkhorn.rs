@@ -80,6 +80,7 @@ impl<'r, 'a> ScaledKernel<'r, 'a> {
     pub fn iterate(&mut self, relaxation: f64) -> f64 {
         let (n, m) = (self.u.len(), self.v.len());
         let (size, v, reduced) = (chunk_rows(n), &self.v, self.reduced);
+        #[allow(clippy::type_complexity)]
         let work = |(((kernel, u), a), sum): (((&[f64], &mut [f64]), &[f64]), &mut Vec<f64>)| {
             sum.fill(0.0);
             for ((row, u), a) in kernel.chunks_exact(m).zip(u).zip(a) {

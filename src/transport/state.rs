@@ -34,8 +34,7 @@ pub(crate) fn no_counts() -> Counts {
 
 impl<'r, 'a> State<'r, 'a> {
     pub fn new(reduced: &'r Reduced<'a>, tolerance: f64, g: Option<Vec<f64>>) -> Self {
-        let mut current = Evaluation::default();
-        current.g = g.unwrap_or_else(|| vec![0.0; reduced.b.len()]);
+        let current = Evaluation::at(g.unwrap_or_else(|| vec![0.0; reduced.b.len()]));
         Self {
             reduced,
             current,

@@ -1,10 +1,10 @@
 //! Transport between masses that need not agree: the marginals are asked for by a penalty.
 //!
-//! min over P >= 0 of <C, P> + eps sum P (log P - 1) + tau_a KL(P1 | a) + tau_b KL(P'1 | b),
-//! KL(x | y) = sum of x log(x/y) - x + y. Dual: -tau_a sum a (e^{-f/tau_a} - 1) - tau_b sum b (e^{-g/tau_b} - 1)
-//! - eps sum P; its maximum by alternating updates f = tau_a/(tau_a + eps) eps (log a - LSE((g - C)/eps)), likewise g,
-//! and between them the best common shift (f + t, g - t), in closed form, which plain updates find only slowly where tau
-//! is large.
+//! The problem is min over P >= 0 of <C, P> + eps sum P (log P - 1) + tau_a KL(P1 | a) + tau_b KL(P'1 | b) with
+//! KL(x | y) = sum of x log(x/y) - x + y. Its dual, tau_a sum a (1 - e^{-f/tau_a}) + tau_b sum b (1 - e^{-g/tau_b}) less
+//! eps sum P, is maximised by alternating updates f = tau_a/(tau_a + eps) eps (log a - LSE((g - C)/eps)), likewise g.
+//! Between them comes the best common shift (f + t, g - t), in closed form, which plain updates find only slowly where
+//! tau is large.
 
 use super::Error;
 use super::kernel::{Potentials, Totals, column_transform};

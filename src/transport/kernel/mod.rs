@@ -127,8 +127,9 @@ pub(crate) fn chunk_rows(n: usize) -> usize {
 }
 
 impl Evaluation {
-    pub fn new() -> Self {
-        Self::default()
+    /// Nothing known yet but g.
+    pub fn at(g: Vec<f64>) -> Self {
+        Self { g, ..Self::default() }
     }
 
     /// Evaluates at `self.g`.
@@ -254,7 +255,7 @@ impl Chunk {
             part.end_row();
             return;
         }
-        let first = i % size == 0;
+        let first = i.is_multiple_of(size);
         let clusters: usize = self.ranges.iter().map(|range| range.len().div_ceil(size)).sum();
         if first {
             self.clusters.clear();

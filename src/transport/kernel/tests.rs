@@ -48,8 +48,7 @@ fn streamed_passes_agree_with_dense_ones_and_skip_tiles() {
         let masses = reduced.masses(eps, 1e-15);
         let gather = Some(Gather { theta: 1e-3, cluster: 1 });
         let run = |costs: &dyn Costs| {
-            let mut evaluation = Evaluation::new();
-            evaluation.g = (0..530).map(|j| 0.02 * (j as f64).sin()).collect();
+            let mut evaluation = Evaluation::at((0..530).map(|j| 0.02 * (j as f64).sin()).collect());
             evaluation.run(costs, &masses, gather);
             evaluation
         };
@@ -80,8 +79,7 @@ fn an_evaluation_is_the_plain_formula() {
     let reduced = Reduced::new(&problem, 1 << 20).unwrap();
     let Kernel::Dense(dense) = &reduced.kernel else { panic!("a small problem is a matrix") };
     let masses = reduced.masses(0.05, 1e-15);
-    let mut evaluation = Evaluation::new();
-    evaluation.g = (0..30).map(|j| 0.1 * (j as f64).cos()).collect();
+    let mut evaluation = Evaluation::at((0..30).map(|j| 0.1 * (j as f64).cos()).collect());
     evaluation.run(dense, &masses, None);
     let mut columns = vec![0.0; 30];
     for i in 0..40 {
@@ -124,8 +122,7 @@ fn separable_passes_over_images_agree_with_dense_ones() {
             let reduced = Reduced::new(&problem, 0).unwrap();
             let masses = reduced.masses(eps, 1e-15);
             let g: Vec<f64> = (0..masses.b.len()).map(|j| (j as f64).sin()).collect();
-            let (mut separable, mut whole) = (Evaluation::new(), Evaluation::new());
-            (separable.g, whole.g) = (g.clone(), g);
+            let (mut separable, mut whole) = (Evaluation::at(g.clone()), Evaluation::at(g));
             reduced.kernel.evaluate(&mut separable, &masses, None);
             whole.run(&as_matrix(reduced.kernel.points().unwrap()), &masses, None);
             assert!(largest_difference(&separable.f, &whole.f) <= 1e-12);
@@ -142,8 +139,7 @@ fn what_is_dropped_is_a_share_theta_of_every_row_and_column() {
     let masses = reduced.masses(2e-3, 1e-15);
     let costs = reduced.kernel.costs();
     for theta in [0.01, 1e-4] {
-        let mut evaluation = Evaluation::new();
-        evaluation.g = vec![0.0; 200];
+        let mut evaluation = Evaluation::at(vec![0.0; 200]);
         for _ in 0..30 {
             evaluation.run(costs, &masses, Some(Gather { theta, cluster: 1 }));
             let (g, c) = (&mut evaluation.g, &evaluation.c);
@@ -185,8 +181,7 @@ fn sums_over_clusters_are_the_sums_of_their_entries() {
     let reduced = Reduced::new(&problem, 0).unwrap();
     let masses = reduced.masses(0.01, 1e-15);
     let gathered = |cluster| {
-        let mut evaluation = Evaluation::new();
-        evaluation.g = vec![0.0; 259];
+        let mut evaluation = Evaluation::at(vec![0.0; 259]);
         evaluation.run(reduced.kernel.costs(), &masses, Some(Gather { theta: 1e-14, cluster }));
         let mut sums = vec![0.0; 333usize.div_ceil(8) * 259usize.div_ceil(8)];
         for (i, (columns, values)) in evaluation.plan.parts.iter().flat_map(Part::rows).enumerate() {

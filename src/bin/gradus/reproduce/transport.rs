@@ -339,8 +339,9 @@ fn hills(size: usize, dusk: bool) -> Image {
 /// Pictures side by side as one SVG document.
 fn strip(images: &[&Image]) -> Result<String, Failure> {
     let width = 150 * images.len() + 10;
-    let mut svg =
-        format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} 160\" role=\"img\">\n");
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} 160\" role=\"img\">\n<rect width=\"{width}\" height=\"160\" fill=\"#fff\"/>\n"
+    );
     for (k, image) in images.iter().enumerate() {
         let mut file = Vec::new();
         image.write_png(&mut file)?;
