@@ -388,7 +388,8 @@ fn inpainting(context: &Context, chapter: &mut Chapter) -> Result<bool, Failure>
         ..Completion::default()
     };
     let answer = solver.solve_with(&problem, Default::default(), &mut context.monitor())?;
-    let filled: TallMatrix = TallMatrix::from_fn(size, size, |i, j| answer.model.predict(i, j).clamp(0.0, 1.0));
+    let filled: TallMatrix =
+        TallMatrix::from_fn(size, size, |i, j| answer.model.predict(i, j).clamp(0.0, 1.0));
     let error = (0..size)
         .map(|i| (0..size).map(|j| (filled.row(i)[j] - picture.row(i)[j]).powi(2)).sum::<f64>())
         .sum::<f64>();
