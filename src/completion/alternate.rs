@@ -108,10 +108,7 @@ impl Completion {
                 break status;
             }
             progress.advance(&setup)?;
-            let accuracy = progress.accuracy(&setup);
-            let mut state = progress.take_state();
-            state.update_delta(&setup);
-            let mut swept = state.sweep(&setup, accuracy)?;
+            let (state, mut swept) = progress.sweep(&setup)?;
             if self.loss != Loss::Squares {
                 // the weights of the half-steps belong to the factors before them
                 swept.objective = state.measure(&setup).objective;
@@ -224,9 +221,10 @@ fn finish<T: Element>(
             progress.deficient
         ));
     }
-    if effective_rank < rank && largest > 0.0 {
+    if effective_rank.min(rank) < options.rank && !options.automatic_rank && largest > 0.0 {
         notes.push(format!(
-            "the factors have rank {effective_rank} to working precision; rank {rank} is not needed"
+            "the factors have rank {effective_rank} to working precision; rank {} is not needed",
+            options.rank
         ));
     }
     let residuals = state.residuals(setup, false);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::observations::hash;
 use super::phase::{Kept, Progress};
 use super::{Completion, Error, Observations};
-use crate::linalg::tall::Element;
+use crate::linalg::tall::{Element, TallMatrix};
 
 /// All that the rest of a run depends on. Its stored form is JSON, whose numbers keep their bits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub(super) fn convert<T: Element, U: Element>(progress: &Progress<T>) -> Progres
         y: progress.y.convert(),
         best: progress.best.as_ref().map(kept),
         fallback: progress.fallback.as_ref().map(kept),
+        previous: progress.previous.as_ref().map(TallMatrix::convert),
+        momentum: progress.momentum,
         notes: progress.notes.clone(),
         condition: progress.condition,
         phase: progress.phase,

@@ -27,6 +27,8 @@ const STAGE_SWEEPS: u32 = 2;
 const LONGEST_STAGE: u32 = 40;
 /// The relative fall of the held-out error that one more column must bring.
 const WORTHWHILE: f64 = 1e-3;
+/// The relative fall of the held-out error that a patience counts.
+const PROGRESS: f64 = 1e-4;
 /// Unknowns up to which a factorisation costs no more than two steps of conjugate gradients.
 const SMALL: usize = 16;
 /// Sweeps at the start that are solved accurately: later ones don't revisit weak directions.
@@ -69,6 +71,9 @@ pub(super) struct Progress<T: Element> {
     pub best: Option<Kept<T>>,
     /// Those of the last rank, while it is sought.
     pub fallback: Option<Kept<T>>,
+    /// Y before the last sweep, and the sweeps since extrapolation began anew.
+    pub previous: Option<TallMatrix<T>>,
+    pub momentum: u32,
     /// Steps, rows, factorisations, deficient rows of the last sweep.
     pub steps: u64,
     pub rows: u64,
@@ -140,6 +145,8 @@ impl<T: Element> Progress<T> {
             idle: 0,
             best: None,
             fallback: None,
+            previous: None,
+            momentum: 0,
             steps: 0,
             rows: 0,
             factored: 0,
@@ -163,7 +170,7 @@ impl<T: Element> Progress<T> {
     /// The first stage, or the next one.
     fn stage(setup: &Setup, state: &mut State<T>, purpose: u64) -> Result<Phase, Error> {
         let (rank, have) = (setup.options.rank, state.rank(setup));
-        let count = stage_columns(rank).min(rank - have);
+        let count = stage_columns(rank).min(rank.saturating_sub(have));
         start::grow(setup, state, count, purpose)?;
         Ok(after_stage(have + count, rank))
     }
@@ -188,6 +195,11 @@ impl<T: Element> Progress<T> {
         let purpose = 16 + self.sweeps as u64;
         match self.phase {
             Phase::Full => Ok(()),
+            // nothing is left to take directions from
+            Phase::Staged { left: 0 } if self.residual < 1e-12 => {
+                self.phase = Phase::Full;
+                Ok(())
+            }
             Phase::Staged { left: 0 } => {
                 let mut state = self.take_state();
                 self.phase = Self::stage(setup, &mut state, purpose)?;
@@ -238,8 +250,40 @@ impl<T: Element> Progress<T> {
         Ok(())
     }
 
+    /// One sweep: with a ridge from Y extrapolated along its last change, by Nesterov's factors t / (t + 3), which begin anew
+    /// whenever the objective would rise; that sweep is done again from Y itself.
+    pub fn sweep(&mut self, setup: &Setup) -> Result<(State<T>, Swept), Error> {
+        let accuracy = self.accuracy(setup);
+        let mut state = self.take_state();
+        state.update_delta(setup);
+        let options = setup.options;
+        let smooth = !setup.orthonormal && !options.nonnegative && options.loss == Loss::Squares;
+        if !smooth || self.phase != Phase::Full {
+            let swept = state.sweep(setup, accuracy)?;
+            return Ok((state, swept));
+        }
+        let previous = self.previous.replace(state.y.clone());
+        let t = f64::from(self.momentum);
+        self.momentum += 1;
+        if t > 0.0
+            && let Some(previous) = previous.filter(|previous| previous.shape() == state.y.shape())
+        {
+            let kept = state.clone();
+            state.y.extrapolate(t / (t + 3.0), &previous);
+            let swept = state.sweep(setup, accuracy)?;
+            if swept.objective <= self.objective {
+                return Ok((state, swept));
+            }
+            self.add(&swept.report);
+            self.momentum = 1;
+            state = kept;
+        }
+        let swept = state.sweep(setup, accuracy)?;
+        Ok((state, swept))
+    }
+
     /// How accurately the next sweep is to be solved.
-    pub fn accuracy(&self, setup: &Setup) -> Accuracy {
+    fn accuracy(&self, setup: &Setup) -> Accuracy {
         let options = setup.options;
         let unknowns = self.x.columns();
         if options.nonnegative {
@@ -314,7 +358,8 @@ impl<T: Element> Progress<T> {
         fell: bool,
     ) -> Result<(), Error> {
         let (Some(before), Some(error)) = (before, error) else { return Ok(()) };
-        if setup.options.patience > 0 && self.best.as_ref().is_none_or(|best| error < best.error) {
+        let better = self.best.as_ref().is_none_or(|best| error < best.error * (1.0 - PROGRESS));
+        if setup.options.patience > 0 && better {
             self.best = Some(Kept { x: self.x.clone(), y: self.y.clone(), error, sweep: self.sweeps });
         }
         self.rises = if fell && error > before * (1.0 + 1e-3) { self.rises + 1 } else { 0 };
@@ -360,7 +405,7 @@ impl<T: Element> Progress<T> {
 }
 
 fn stage_columns(rank: usize) -> usize {
-    (rank / 8).max(2)
+    (rank / 8).max(if rank > 4 { 2 } else { 1 })
 }
 
 fn after_stage(have: usize, rank: usize) -> Phase {

@@ -5,8 +5,9 @@ use rayon::prelude::*;
 use super::half_step::{Accuracy, Work, half_step, measure};
 use super::row_problem::{Objective, Report};
 use super::{Completion, Error, Loss, LowRankModel, Observations, RidgeKind};
+use crate::linalg::factor::dense_svd;
 use crate::linalg::product::{dot_serial, split_by_ranges};
-use crate::linalg::tall::{Element, TallMatrix, small_singular_values};
+use crate::linalg::tall::{Element, TallMatrix};
 
 /// What does not change during a run: the problem in scaled units, v' = (v - mean) / scale.
 pub(super) struct Setup<'a> {
@@ -167,11 +168,11 @@ impl<T: Element> State<T> {
 
     /// Both half-steps.
     pub fn sweep(&mut self, setup: &Setup, accuracy: Accuracy) -> Result<Swept, Error> {
-        let ridge = setup.ridge(self.x.columns());
         let (biases, orthonormal) = (setup.options.biases, setup.orthonormal);
         if orthonormal {
             self.condition = turn(&mut self.y, &mut self.x)?;
         }
+        let ridge = setup.ridge(self.x.columns());
         let norms = (self.x.norm(), self.y.norm());
         let common = self.common(setup, &self.y);
         let objective = setup.objective(&ridge, common.as_ref(), self.delta);
@@ -180,6 +181,7 @@ impl<T: Element> State<T> {
         if orthonormal {
             self.condition = turn(&mut self.x, &mut self.y)?;
         }
+        let ridge = setup.ridge(self.x.columns());
         let row_gradient = report.gradient.sqrt() * norms.0;
         let common = self.common(setup, &self.x);
         let objective = setup.objective(&ridge, common.as_ref(), self.delta);
@@ -289,7 +291,7 @@ impl<T: Element> State<T> {
         let (r, q) = (x.orthonormalize()?, y.orthonormalize()?);
         let k = r.rows();
         let core = faer::Mat::from_fn(k, k, |i, j| dot_serial(r.row(i), q.row(j)));
-        let (u, s, v) = crate::linalg::factor::dense_svd(core.as_ref())?;
+        let (u, s, v) = dense_svd(core.as_ref())?;
         let root = |w: &faer::Mat<f64>| TallMatrix::from_fn(k, k, |i, j| w[(i, j)] * s[j].sqrt());
         let state = State { x: x.times(&root(&u)), y: y.times(&root(&v)), ..self.clone() };
         Ok((state, s))
@@ -329,15 +331,26 @@ impl<T: Element> State<T> {
     }
 }
 
+/// Directions whose singular value is below this share of the largest are dropped: they hold rounding errors alone, which
+/// an orthonormal basis would blow up.
+const NEGLIGIBLE: f64 = 1e-10;
+
 /// Orthonormalises `fixed` and keeps the product with `moving`; returns the condition of `fixed`.
+///
+/// With F = Q R and R = U S V', both give up the directions of negligible S: F becomes Q U, the other factor its own
+/// product with V S.
 fn turn<T: Element>(fixed: &mut TallMatrix<T>, moving: &mut TallMatrix<T>) -> Result<f64, Error> {
     let r = fixed.orthonormalize()?;
     let k = r.rows();
-    let transposed = TallMatrix::from_fn(k, k, |i, j| r.row(j)[i]);
-    *moving = moving.times(&transposed);
-    let s = small_singular_values(&r).unwrap_or_default();
-    Ok(match (s.first(), s.last()) {
-        (Some(&first), Some(&last)) if last > 0.0 => first / last,
-        _ => f64::INFINITY,
-    })
+    let (u, s, v) = dense_svd(faer::Mat::from_fn(k, k, |i, j| r.row(i)[j]).as_ref())?;
+    let largest = s.first().copied().unwrap_or(0.0);
+    let kept = s.iter().filter(|&&value| value > NEGLIGIBLE * largest).count();
+    if kept == k || kept == 0 {
+        *moving = moving.times(&TallMatrix::from_fn(k, k, |i, j| r.row(j)[i]));
+    } else {
+        *fixed = fixed.times(&TallMatrix::from_fn(k, kept, |i, j| u[(i, j)]));
+        *moving = moving.times(&TallMatrix::from_fn(k, kept, |i, j| v[(i, j)] * s[j]));
+    }
+    let least = s[..kept].last().copied().unwrap_or(0.0);
+    Ok(if least > 0.0 { largest / least } else { f64::INFINITY })
 }

@@ -172,6 +172,15 @@ impl<T: Element> TallMatrix<T> {
         joined
     }
 
+    /// A <- A + factor (A - B), B of the same shape.
+    pub fn extrapolate(&mut self, factor: f64, before: &Self) {
+        assert_eq!(self.shape(), before.shape(), "extrapolation needs matrices of one shape");
+        for (value, before) in self.as_mut_slice().iter_mut().zip(before.as_slice()) {
+            let now = value.widen();
+            *value = T::narrow(now + factor * (now - before.widen()));
+        }
+    }
+
     /// A M for a k x l matrix M. 2 n k l flops, parallel over the rows.
     pub fn times(&self, m: &TallMatrix) -> Self {
         assert_eq!(self.columns, m.rows(), "inner sizes of a product agree");

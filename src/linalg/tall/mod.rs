@@ -9,4 +9,3 @@ mod orthonormal;
 
 pub use kernel::{LANES, RowKernels, Rows};
 pub use matrix::{Element, TallMatrix};
-pub use orthonormal::small_singular_values;

@@ -1,9 +1,9 @@
 //! Orthonormal bases of the columns of a tall matrix.
 
-use faer::{Mat, MatRef};
+use faer::MatRef;
 
 use super::{Element, TallMatrix};
-use crate::linalg::factor::{DenseCholesky, DenseQr, FactorError, dense_singular_values};
+use crate::linalg::factor::{DenseCholesky, DenseQr, FactorError};
 
 impl<T: Element> TallMatrix<T> {
     /// A = Q R with Q'Q = I and R upper triangular, k x k; A is replaced by Q.
@@ -62,12 +62,6 @@ fn cholesky_pass<T: Element>(a: &TallMatrix<T>) -> Option<(TallMatrix<T>, TallMa
     }
     let inverse = TallMatrix::from_fn(k, k, |i, j| columns[j][i]);
     Some((a.times(&inverse), r))
-}
-
-/// Singular values of a k x k matrix, descending; none if they can't be computed.
-pub fn small_singular_values(r: &TallMatrix) -> Option<Vec<f64>> {
-    let (n, k) = r.shape();
-    dense_singular_values(Mat::from_fn(n, k, |i, j| r.row(i)[j]).as_ref()).ok()
 }
 
 #[cfg(test)]
