@@ -5,6 +5,7 @@
 mod contract;
 mod fits;
 mod inputs;
+mod linsolve;
 mod pictures;
 mod runs;
 mod sif;
