@@ -200,7 +200,7 @@ const POLICIES: [&str; 7] =
     ["fixed:1", "fixed:1.5", "tsallis-inf", "tsallis-inf-rv", "chebcb", "zoom", "auto"];
 
 fn heat(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
-    let (cells, steps) = if context.full { (50, 5000) } else { (25, 1500) };
+    let (cells, steps) = if context.full { (50, 5000) } else { (25, 1000) };
     context.say(&format!("Heat equation on {cells} x {cells} cells, {steps} time steps"))?;
     let run = |name: &str, stream: Stream| -> Result<Curve, Failure> {
         let mut heat = Heat::new(cells)?;
@@ -261,7 +261,7 @@ fn heat(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
 }
 
 fn shifted(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
-    let steps = if context.full { 5000 } else { 1500 };
+    let steps = if context.full { 5000 } else { 1000 };
     context.say(&format!("Shifted Laplacians, {steps} systems"))?;
     let run = |name: &str, stream: Stream| -> Result<Curve, Failure> {
         let mut source = Shifted::new(Shifts::High, 1)?;
