@@ -38,6 +38,7 @@ const REFINEMENTS: usize = 3;
 
 impl Engine {
     /// One method from x. An attempt whose x isn't finite leaves 0 there.
+    #[allow(clippy::too_many_arguments)]
     pub fn attempt(
         &mut self,
         method: Method,

@@ -59,7 +59,8 @@ pub(super) fn run(
         let estimate = ratio * met;
         let near = (before / met).powi(NEAR_SWEEPS).clamp(NEAR, 1e3);
         before = met;
-        let look = k % LOOK == 0 || estimate <= near * stop.target || !met.is_finite() || k == stop.cap;
+        let look =
+            k.is_multiple_of(LOOK) || estimate <= near * stop.target || !met.is_finite() || k == stop.cap;
         if !(look || ratio.is_infinite()) {
             if let Some(status) = watch(k, estimate) {
                 attempt.end = End::Stopped(status);
@@ -78,7 +79,7 @@ pub(super) fn run(
             attempt.end = End::Stopped(status);
             break;
         }
-        if k % LOOK == 0 {
+        if k.is_multiple_of(LOOK) {
             if let Kind::Adaptive(omega) = &mut kind {
                 let rate = (attempt.residual / look_before).powf(1.0 / LOOK as f64);
                 *omega = omega.max(omega_from_rate(*omega, rate));
@@ -127,7 +128,7 @@ fn verdict(k: usize, first: f64, stretch: &mut f64, residual: f64, target: f64) 
     if !(residual <= DIVERGED * first) {
         return Some(End::Diverged);
     }
-    if k % PATIENCE == 0 {
+    if k.is_multiple_of(PATIENCE) {
         if residual > 0.99 * *stretch {
             return Some(End::Stagnated);
         }

@@ -169,7 +169,7 @@ impl Stream {
 
     /// The same from a list of names: see [`policy::named`].
     pub fn named(method: Method, name: &policy::Named, range: (f64, f64), seed: u64) -> Self {
-        let name = name.clone();
+        let name = *name;
         Self::with_factory(method, None, Box::new(move || name.make(range, seed)))
     }
 

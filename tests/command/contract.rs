@@ -17,7 +17,7 @@ const ALWAYS: [&str; 12] = [
     "version",
 ];
 
-fn has_keys(object: &Value, keys: &[&str]) {
+pub fn has_keys(object: &Value, keys: &[&str]) {
     for key in ALWAYS.iter().chain(keys) {
         assert!(object.get(key).is_some(), "no key '{key}' in {object}");
     }

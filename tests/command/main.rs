@@ -8,6 +8,7 @@ mod fits;
 mod inputs;
 mod losses;
 mod nlp;
+mod linsolve;
 mod pictures;
 mod relu;
 mod runs;

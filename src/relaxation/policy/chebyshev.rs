@@ -279,9 +279,7 @@ fn cholesky(
         }
         for j in (0..=i).filter(|&j| free[j]) {
             let mut sum = gram[i][j] + if i == j { ridge } else { 0.0 };
-            for k in 0..j {
-                sum -= l[i][k] * l[j][k];
-            }
+            sum -= l[i][..j].iter().zip(&l[j][..j]).map(|(p, q)| p * q).sum::<f64>();
             if i == j {
                 if !(sum > smallest.max(f64::MIN_POSITIVE)) && ridge == 0.0 || !(sum > 0.0) {
                     return false;

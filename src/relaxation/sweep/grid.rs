@@ -46,8 +46,10 @@ impl Grid {
         row(0, &mut |j, value| first.push((j, value)));
         let (diagonal, couplings, line, plane) = match first[..] {
             [(0, d), (1, a)] => (d, [a, 0.0, 0.0], n, n),
-            [(0, d), (1, a), (m, b)] if m >= 2 && n % m == 0 => (d, [a, b, 0.0], m, n),
-            [(0, d), (1, a), (m, b), (k, c)] if m >= 2 && k % m == 0 && n % k == 0 && k < n => {
+            [(0, d), (1, a), (m, b)] if m >= 2 && n.is_multiple_of(m) => (d, [a, b, 0.0], m, n),
+            [(0, d), (1, a), (m, b), (k, c)]
+                if m >= 2 && k.is_multiple_of(m) && n.is_multiple_of(k) && k < n =>
+            {
                 (d, [a, b, c], m, k)
             }
             _ => return None,
@@ -94,11 +96,11 @@ impl Grid {
 
     /// Whether the line that starts at `start` has a line before it in its plane.
     fn has_line_before(&self, start: usize) -> bool {
-        start % self.plane != 0
+        !start.is_multiple_of(self.plane)
     }
 
     fn has_line_after(&self, start: usize) -> bool {
-        (start + self.line) % self.plane != 0
+        !(start + self.line).is_multiple_of(self.plane)
     }
 
     /// The lines before, after, a plane before and a plane after the one at `start`, zeros beyond the border.

@@ -8,6 +8,7 @@ mod constrained;
 mod coordinate;
 mod relu;
 mod transport;
+mod relaxation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ const CHAPTERS: &[(&str, &str, Experiments)] = &[
     ("constrained", "Nonlinear programs", constrained::chapter),
     ("transport", "Optimal transport", transport::chapter),
     ("completion", "Matrix completion", completion::chapter),
+    ("relaxation", "Sequences of linear systems", relaxation::chapter),
     ("relu", "Two-layer ReLU networks", relu::chapter),
 ];
 

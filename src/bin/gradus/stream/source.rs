@@ -14,7 +14,7 @@ use crate::output::Failure;
 /// Where the systems come from.
 pub enum Source {
     Heat { cells: usize, heat: Heat },
-    Shifted { shifts: Shifts, seed: u64, systems: Shifted },
+    Shifted { shifts: Shifts, seed: u64, systems: Box<Shifted> },
     Folder(Folder),
 }
 
@@ -52,7 +52,7 @@ impl Source {
                 "low" => Shifts::Low,
                 _ => return Err(Failure::Usage(format!("{text}: shifted:high or shifted:low is expected"))),
             };
-            return Ok(Source::Shifted { shifts, seed, systems: Shifted::new(shifts, seed)? });
+            return Ok(Source::Shifted { shifts, seed, systems: Box::new(Shifted::new(shifts, seed)?) });
         }
         Folder::read(Path::new(text), warm_start).map(Source::Folder)
     }
@@ -82,7 +82,7 @@ impl Source {
     pub fn rewind(&mut self) -> Result<(), Failure> {
         match self {
             Source::Heat { cells, heat } => *heat = Heat::new(*cells)?,
-            Source::Shifted { shifts, seed, systems } => *systems = Shifted::new(*shifts, *seed)?,
+            Source::Shifted { shifts, seed, systems } => **systems = Shifted::new(*shifts, *seed)?,
             Source::Folder(folder) => (folder.next, folder.before) = (0, None),
         }
         Ok(())
