@@ -1,13 +1,14 @@
 //! Two-layer ReLU networks: certified optima, what patterns are worth, refinement, robust training.
 
+mod robustness;
+mod validation;
+
 use gradus::control::{Limits, Status};
 use gradus::linalg::DesignMatrix;
 use gradus::read::libsvm::{self, LabelledData};
-use gradus::relu::gated::GatedRelu;
 use gradus::relu::local::{Adam, Lbfgs, NetworkObjective, initial_weights};
-use gradus::relu::robust::{Attack, Budget, Norm, attack, train_adversarially};
 use gradus::relu::{
-    ConvexRelu, Loss, Method, Network, Patterns, Refinement, RobustRelu, SampledProgram, Solution, Training,
+    ConvexRelu, Loss, Method, Network, Patterns, Refinement, SampledProgram, Solution, Training,
 };
 use gradus::report::html::Section;
 use gradus::report::plot::regions::Regions;
@@ -20,21 +21,24 @@ use crate::output::Failure;
 
 pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
     let mut chapter = Chapter::default();
-    for experiment in [convergence, sample_size, cost, one_feature, refinement, regions, robustness] {
+    for experiment in
+        [convergence, sample_size, cost, one_feature, refinement, regions, robustness::experiment]
+    {
         experiment(context, &mut chapter)?;
         if chapter.status == Status::Interrupted {
             return Ok(chapter);
         }
     }
     if context.full {
-        regularisation(context, &mut chapter)?;
+        validation::experiment(context, &mut chapter)?;
     }
     Ok(chapter)
 }
 
-const HEART: (&str, &[u8]) = ("heart_scale", include_bytes!("../../../../data/heart_scale"));
-const IONOSPHERE: (&str, &[u8]) = ("ionosphere_scale", include_bytes!("../../../../data/ionosphere_scale"));
-const TUMOURS: (&str, &[u8]) = ("breast-cancer", include_bytes!("../../../../data/breast-cancer"));
+const HEART: (&str, &[u8]) = ("heart_scale", include_bytes!("../../../../../data/heart_scale"));
+const IONOSPHERE: (&str, &[u8]) =
+    ("ionosphere_scale", include_bytes!("../../../../../data/ionosphere_scale"));
+const TUMOURS: (&str, &[u8]) = ("breast-cancer", include_bytes!("../../../../../data/breast-cancer"));
 
 /// Training and test rows (every fifth), standardised by the training rows, with a bias.
 fn problem(
@@ -486,156 +490,6 @@ fn regions(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
             svg,
             format!("{name}: objective {:.3}, {right:.2} of the points right", solution.objective),
         ));
-    }
-    chapter.sections.push(section);
-    Ok(())
-}
-
-/// Accuracy under attack against the budget.
-fn robustness(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
-    context.say("ReLU networks: robust training")?;
-    let beta = 1.0;
-    let (training, test) = problem(TUMOURS, None, Loss::Hinge, beta)?;
-    let features = training.columns() - 1;
-    let budgets: &[f64] = if context.full { &[0.0, 0.1, 0.2, 0.3, 0.5, 0.8] } else { &[0.0, 0.2, 0.5] };
-    let steps = if context.full { 600 } else { 100 };
-    let adam = Adam { rate: 0.03, steps };
-    let mut section = Section {
-        title: "ReLU networks: training against perturbations".into(),
-        text: "546 tumours, ten standardised features, each perturbed by at most eps at test time (projected gradient attack, \
-               40 steps). Convex training alone is not robust; the robust program bounds the worst case, and its training \
-               loss is exact. Adversarial training is the usual remedy, without any bound."
-            .into(),
-        columns: columns(&["eps", "method", "clean", "FGSM", "PGD", "certified (training)"]),
-        commands: vec!["gradus relu data/breast-cancer --beta 1 --loss hinge --standardize --bias --test-every 5 --robust 0.2".into()],
-        ..Section::default()
-    };
-    let names = ["Adam", "Adam on FGSM", "Adam on PGD", "convex", "convex, robust"];
-    let mut curves: Vec<Vec<(f64, f64)>> = vec![Vec::new(); names.len()];
-    let plain_budget = Budget { norm: Norm::Infinity, epsilon: 0.0, perturbed: features };
-    let plain_adam =
-        train_adversarially(&training, &plain_budget, 20, &adam, &Attack::fast_gradient_sign(), 1);
-    let plain = solver(1e-4, 20).solve(&training)?;
-    note(context, chapter, &plain, "hinge, 20 patterns")?;
-    for &epsilon in budgets {
-        let budget = Budget { epsilon, ..plain_budget };
-        let mut robust = RobustRelu::new(budget);
-        (robust.patterns, robust.seed) = (20, 1);
-        robust.limits = Limits {
-            tolerance: 1e-2,
-            max_iterations: if context.full { 6000 } else { 1200 },
-            time_limit: None,
-        };
-        let certified = robust.solve(&training, &mut context.monitor())?;
-        if certified.status == Status::Interrupted {
-            chapter.status = Status::Interrupted;
-            return Ok(());
-        }
-        context.say(&format!(
-            "  eps {epsilon:<4} worst-case objective {:.4e}  gap {:.1e}  {} neurons  {:.0} ms",
-            certified.robust_objective,
-            certified.certificate.relative,
-            certified.network.neurons(),
-            1e3 * certified.seconds
-        ))?;
-        chapter.runs.push(json!({
-            "experiment": format!("robust, eps {epsilon}"), "status": certified.status.name(),
-            "objective": certified.robust_objective, "certificate": certified.certificate, "seconds": certified.seconds,
-        }));
-        let safe =
-            certified.worst_losses.iter().filter(|loss| **loss < 1.0).count() as f64 / training.rows() as f64;
-        let pgd = Attack::projected_gradient(if context.full { 10 } else { 4 }, 1);
-        let networks = [
-            plain_adam.clone(),
-            train_adversarially(&training, &budget, 20, &adam, &Attack::fast_gradient_sign(), 1),
-            train_adversarially(&training, &budget, 20, &adam, &pgd, 1),
-            plain.network.clone(),
-            certified.network.clone(),
-        ];
-        for (k, (name, network)) in names.iter().zip(&networks).enumerate() {
-            let under = |method: &Attack| attack(network, &test, &budget, method).accuracy(test.target());
-            let (fgsm, pgd) =
-                (under(&Attack::fast_gradient_sign()), under(&Attack::projected_gradient(40, 1)));
-            curves[k].push((epsilon, pgd));
-            section.rows.push(vec![
-                epsilon.to_string(),
-                name.to_string(),
-                format!("{:.3}", accuracy(network, &test)),
-                format!("{fgsm:.3}"),
-                format!("{pgd:.3}"),
-                if k == 4 { format!("{safe:.3}") } else { "-".into() },
-            ]);
-        }
-    }
-    let series =
-        names.iter().zip(curves).map(|(name, points)| Series { name: name.to_string(), points }).collect();
-    let plot = plot("eps", "test accuracy under attack", (Scale::Linear, Scale::Linear), series);
-    figure(
-        context,
-        &mut section,
-        "robust",
-        &plot,
-        "Accuracy on test rows under the projected gradient attack",
-    )?;
-    chapter.sections.push(section);
-    Ok(())
-}
-
-/// The published protocol in small: ten weights of the regulariser, five folds, ReLU and gated units.
-fn regularisation(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
-    context.say("ReLU networks: ten weights of the regulariser, five folds")?;
-    let data = libsvm::parse(HEART.1, HEART.0, &libsvm::Options::default())?;
-    let mut section = Section {
-        title: "ReLU networks: validation over the weight of the regulariser".into(),
-        text: "Mean validation accuracy over five folds; lambda is beta over the number of rows.".into(),
-        columns: columns(&["lambda", "ReLU, 50 patterns", "gated, 100 gates"]),
-        ..Section::default()
-    };
-    for k in 0..10 {
-        let lambda = 10f64.powf(-8.0 + 5.0 * k as f64 / 9.0);
-        let (mut relu, mut gated) = (0.0, 0.0);
-        for fold in 0..5 {
-            let n = data.labels.len();
-            let rotated: Vec<usize> = (0..n).map(|i| (i + fold) % n).collect();
-            let pick = LabelledData {
-                matrix: {
-                    let mut triplets = sprs::TriMatI::new((n, data.matrix.cols()));
-                    for (row, &i) in rotated.iter().enumerate() {
-                        for (j, &v) in
-                            data.matrix.outer_view(i).iter().flat_map(|r| r.iter().collect::<Vec<_>>())
-                        {
-                            triplets.add_triplet(row, j, v);
-                        }
-                    }
-                    triplets.to_csr()
-                },
-                labels: rotated.iter().map(|&i| data.labels[i]).collect(),
-            };
-            let (train, held) = dataset::split_every(pick, 5);
-            let (preparation, design) = Preparation::fit(train.matrix, true, true)?;
-            let held_design = DesignMatrix::from_sparse_or_dense(dataset::with_ones(&held.matrix))?;
-            let held_design = match preparation.standardization {
-                Some(s) => held_design.standardized(s)?,
-                None => held_design,
-            };
-            let beta = lambda * train.labels.len() as f64;
-            let training = Training::new(&design, train.labels, Loss::Squared, beta)?;
-            let solution = solver(1e-3, 50).solve(&training)?;
-            let right = |z: &[f64]| gradus::relu::network::accuracy(z, &held.labels) / 5.0;
-            relu += right(&solution.network.predict(&held_design));
-            let gates = Patterns::sample(&training, 100, 1)?;
-            let limits = Limits { tolerance: 1e-3, ..Limits::default() };
-            let units = GatedRelu { limits, ..GatedRelu::default() }.solve(
-                &training,
-                &gates,
-                &mut context.monitor(),
-            )?;
-            gated += right(&units.predict(&held_design));
-            if chapter.note(solution.status) {
-                return Ok(());
-            }
-        }
-        section.rows.push(vec![format!("{lambda:.1e}"), format!("{relu:.3}"), format!("{gated:.3}")]);
     }
     chapter.sections.push(section);
     Ok(())
