@@ -10,8 +10,8 @@ i with i mod 5 = 4 are held out; features are z-scored by the training rows, a c
 Patterns: the documented generator (splitmix64, Box and Muller), seed 1, the same for every program; duplicates dropped.
 Objective: ||f(X) - y||^2 / 2 + (beta / 2) sum (||u||^2 + a^2), judged here from the weights for every program but Clarabel,
 whose own value is taken. The optimum is the mean of the bounds that gradus proves at 1e-8. Times are processor seconds of
-the process that solves (user and system, one thread). A gap of 1e-3: for Clarabel its tolerance is loosened until the
-objective's excess just meets 1e-3; pyscnn runs at its defaults and its excess is printed.
+the process that solves (user and system, one thread); ours include reading the file. Clarabel runs with a relative gap of
+1e-3 and at its default of 1e-8, pyscnn at its defaults: its excess is printed.
 """
 import argparse, json, os, pathlib, resource, subprocess, sys, tempfile, time, types, warnings
 
@@ -21,7 +21,7 @@ import scipy.sparse as sparse
 
 warnings.filterwarnings("ignore")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMAND = ROOT / "target/release/gradus"
+COMMAND = pathlib.Path(os.environ.get("GRADUS", ROOT / "target/release/gradus"))
 SETS = {"heart": (20, 1.0), "ionosphere": (50, 0.1), "breast_cancer": (50, 1.0), "digits": (50, 0.1)}
 
 
@@ -204,15 +204,9 @@ def fixed(p, say):
         answer, seconds = min((gradus(p, "--tolerance", tolerance) for _ in range(3)), key=lambda r: r[1])
         rows.append((f"gradus, gap {tolerance:g}", seconds, answer["network_objective"]))
     solve = clarabel_problem(p)
-    loosest = None
-    for tolerance in (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, None):
+    for tolerance in (1e-3, None):
         found, seconds = cpu(lambda: solve(tolerance))
-        excess = found.obj_val / optimum - 1
-        if loosest is None and abs(excess) <= 1e-3:
-            loosest = tolerance
-            rows.append((f"Clarabel, tolerance {tolerance or 'default'}", seconds, found.obj_val))
-        if tolerance is None and loosest is not None:
-            rows.append(("Clarabel, default", seconds, found.obj_val))
+        rows.append((f"Clarabel, tolerance {tolerance or 1e-8:g}", seconds, found.obj_val))
     value, seconds = pyscnn(p)
     rows.append(("pyscnn, augmented Lagrangian, defaults", seconds, value))
     for name, seconds, value in rows:
@@ -230,11 +224,12 @@ def refine(p, say):
 
 
 def admm(p, say):
-    with tempfile.NamedTemporaryFile(suffix=".csv") as trace:
-        answer, seconds = gradus(p, "--method", "admm", "--tolerance", 0, "--max-iterations", 24, "--trace", trace.name)
-        table = np.genfromtxt(trace.name, delimiter=",", names=True)
-        each = (table["seconds"][24] - table["seconds"][4]) / 20
-        say(f"| {p.name} | {p.D.shape[1]} | {table['seconds'][4] + 296 * each:.3f} | {1e3 * each:.3f} |")
+    """Processor time of an iteration: the difference of runs of 4 and of 24 iterations, both repaired once at the end."""
+    def run(iterations):
+        return min(gradus(p, "--method", "admm", "--tolerance", 0, "--max-iterations", iterations)[1] for _ in range(5))
+    few, more = run(4), run(24)
+    each = (more - few) / 20
+    say(f"| {p.name} | {p.D.shape[1]} | {few + 296 * each:.3f} | {1e3 * each:.3f} |")
 
 
 def main():

@@ -1,4 +1,35 @@
 //! Two-layer ReLU networks to a certified optimum.
+//!
+//! [`Training`] states min sum_k l(f(x_k); y_k) + (beta/2) sum_j (|u_j|^2 + a_j^2) for f(x) = sum_j (x'u_j)_+ a_j. For fixed
+//! activation [`Patterns`] D_i this is convex (Pilanci and Ergen 2020): min l(sum_i D_i X (v_i - w_i)) + beta sum |v_i| + |w_i| with
+//! v_i, w_i in the cones (2 D_i - I) X v >= 0, and its optimum is a [`Network`] of the same objective.
+//!
+//! | file | what is there |
+//! | --- | --- |
+//! | `training`, [`patterns`], [`network`], [`loss`] | the problem, its patterns, its answers |
+//! | `solve`, `interior/`, `admm`, `woodbury`, `rbcd` | solving over given patterns: [`ConvexRelu`] |
+//! | `certificate` | the duality gap of any feasible point |
+//! | [`refine`], `pricing`, [`local`] | better patterns: [`ConvexRelu::refine`] |
+//! | [`path`] | the path over beta |
+//! | [`robust`] | worst-case training: [`RobustRelu`], attacks |
+//! | [`gated`], [`sampled`] | gated units; random hidden neurons with a lasso |
+//!
+//! ```
+//! use gradus::linalg::DesignMatrix;
+//! use gradus::relu::{ConvexRelu, Level, Loss, Training};
+//!
+//! // |x| on nine points, and a column of ones: two neurons do it
+//! let x: Vec<f64> = (-4..=4).map(f64::from).collect();
+//! let y: Vec<f64> = x.iter().map(|x| x.abs()).collect();
+//! let design = DesignMatrix::from_dense(9, 2, [x, vec![1.0; 9]].concat())?;
+//! let training = Training::new(&design, y, Loss::Squared, 0.01)?;
+//! let solution = ConvexRelu { patterns: 30, ..ConvexRelu::default() }.solve(&training)?;
+//! assert_eq!(solution.level, Level::OptimalForPatterns);
+//! // the optimum over these patterns is bounded from both sides, and the network has the program's objective
+//! assert!(solution.lower_bound <= solution.objective && solution.certificate.relative <= 1e-6);
+//! assert!((solution.convex_objective - solution.network_objective).abs() < 1e-9);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod admm;
 mod certificate;

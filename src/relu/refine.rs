@@ -82,7 +82,10 @@ impl ConvexRelu {
             super::network::check(network, training)?;
             search.offer(network.balanced());
         }
-        let stopped = search.pool(&mut run)?.or(search.rounds(&mut run)?);
+        let stopped = match search.pool(&mut run)? {
+            None => search.rounds(&mut run)?,
+            stopped => stopped,
+        };
         search.finish(run, stopped)
     }
 }

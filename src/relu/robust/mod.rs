@@ -28,6 +28,7 @@ pub use prox::{Budget, Norm};
 use super::network::{Block, Blocks, Network};
 use super::{COLUMNS, Error, Patterns, Training};
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
+use crate::linalg::cone_projection::ConeProjection;
 use crate::linalg::product::{axpy, dot_serial, norm};
 use splitting::Splitting;
 
@@ -245,7 +246,8 @@ impl RobustRelu {
         *best = Some(Answer { objective, bound: old.bound.max(bound), blocks, worst });
     }
 
-    /// Every non-zero block moved along its pattern's interior weight until it keeps the pattern on the whole budget.
+    /// Every non-zero block brought near its robust cone by projections, then moved along its pattern's interior weight
+    /// until it keeps the pattern on the whole budget.
     fn repaired(
         &self,
         training: &Training,
@@ -253,28 +255,47 @@ impl RobustRelu {
         interior: &[Vec<f64>],
         blocks: &[Block],
     ) -> Blocks {
+        let (n, d) = (training.rows(), training.columns());
         let (x, eps) = (training.x(), self.budget.epsilon);
-        let move_in = |block: &Block| {
+        let repair = |block: &Block| {
+            let sign = |k: usize| if patterns.is_active(block.pattern, k) { 1.0 } else { -1.0 };
+            let rows: Vec<f64> = (0..n).flat_map(|k| (0..d).map(move |j| sign(k) * x[(k, j)])).collect();
+            let mut weights = self.projected(&rows, &block.weights);
             let inside = &interior[block.pattern];
-            let (reach, spare) = (eps * self.budget.size(&block.weights), eps * self.budget.size(inside));
+            let (reach, spare) = (eps * self.budget.size(&weights), eps * self.budget.size(inside));
             let mut step = 0.0f64;
-            for k in 0..training.rows() {
-                let sign = if patterns.is_active(block.pattern, k) { 1.0 } else { -1.0 };
-                let (mut own, mut help) = (0.0, 0.0);
-                for (j, (v, g)) in block.weights.iter().zip(inside).enumerate() {
-                    own += sign * x[(k, j)] * v;
-                    help += sign * x[(k, j)] * g;
-                }
+            for row in rows.chunks_exact(d) {
+                let (own, help) = (dot_serial(row, &weights), dot_serial(row, inside));
                 if own < reach && help > spare {
                     step = step.max((reach - own) / (help - spare));
                 }
             }
             // a hair further, for rounding
-            let mut weights = block.weights.clone();
             axpy(step * (1.0 + 1e-12), inside, &mut weights);
             Block { weights, ..block.clone() }
         };
-        Blocks(blocks.iter().map(move_in).collect())
+        Blocks(blocks.par_iter().map(repair).collect())
+    }
+
+    /// Projections onto \{rows (v) >= eps size(v)\} with the size replaced by its tangent at the last point: outer
+    /// approximations of the robust cone, whose own projection they approach. `rows` holds the signs already.
+    fn projected(&self, rows: &[f64], weights: &[f64]) -> Vec<f64> {
+        let d = weights.len();
+        let ones = vec![1.0; rows.len() / d];
+        let (mut tangent, mut point) = (vec![0.0; d], weights.to_vec());
+        let mut cone = ConeProjection::default();
+        let rounds = if self.budget.epsilon == 0.0 { 1 } else { 5 };
+        for _ in 0..rounds {
+            self.budget.worst(&point, &mut tangent);
+            let mut tilted = rows.to_vec();
+            for row in tilted.chunks_exact_mut(d) {
+                row.iter_mut().zip(&tangent).for_each(|(x, t)| *x -= t);
+            }
+            let norms: Vec<f64> = tilted.chunks_exact(d).map(norm).collect();
+            cone.project(&tilted, &ones, &norms, weights);
+            point.copy_from_slice(&cone.projection);
+        }
+        point
     }
 
     /// The worst loss of every row, for blocks that keep their patterns.

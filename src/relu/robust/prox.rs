@@ -163,28 +163,21 @@ pub(super) fn row(
                     }
                 }
             }
-            // the residual is zero: the slope along x lies anywhere between -alpha and alpha
-            let mut inner = |alpha: f64| {
-                let mut residual = |along: f64| at(along, alpha, p).0 - y;
-                decreasing_root(&mut residual, -alpha, alpha)
+            // the residual is zero: the slope along x lies anywhere between -alpha and alpha, and alpha maximises what is
+            // left, a concave function whose derivative is |residual| + reach - alpha
+            let mut excess = |alpha: f64| {
+                let along = decreasing_root(&mut |along| at(along, alpha, p).0 - y, -alpha, alpha);
+                let (output, reach) = at(along, alpha, p);
+                (output - y).abs() + reach - alpha
             };
-            let top = q.iter().map(|v| v.abs()).sum::<f64>() * eps + 1.0;
-            let mut outer = |alpha: f64| {
-                let along = inner(alpha);
-                (along, alpha)
-            };
-            let (mut low, mut high) = (0.0, top);
-            for _ in 0..60 {
-                let alpha = 0.5 * (low + high);
-                let (along, _) = outer(alpha);
-                let mut probe = vec![0.0; q.len()];
-                let shifted: Vec<f64> = q.iter().zip(x).map(|(q, x)| q - along * x / rho).collect();
-                budget.shrink(&shifted, alpha * eps / rho, &mut probe);
-                if eps * budget.size(&probe) > alpha { low = alpha } else { high = alpha }
+            let mut top = 1.0;
+            while excess(top) > 0.0 && top < 1e100 {
+                top *= 2.0;
             }
-            let along = inner(high);
-            at(along, high, p);
-            RowDual { alpha: high, along }
+            let alpha = decreasing_root(&mut excess, 0.0, top);
+            let along = decreasing_root(&mut |along| at(along, alpha, p).0 - y, -alpha, alpha);
+            at(along, alpha, p);
+            RowDual { alpha, along }
         }
     }
 }
