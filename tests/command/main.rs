@@ -8,6 +8,7 @@ mod inputs;
 mod pictures;
 mod runs;
 mod sif;
+mod surrogate;
 
 use std::fs;
 use std::io::Write;

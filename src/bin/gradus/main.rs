@@ -32,7 +32,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Fit(fit::Arguments),
+    Fit(Box<fit::Arguments>),
     Graph(graph::Arguments),
     Predict(predict::Arguments),
     Plot(plot::Arguments),

@@ -4,6 +4,7 @@
 //! the page.
 
 mod coordinate;
+mod surrogate;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ use crate::watch;
 type Experiments = fn(&Context) -> Result<Chapter, Failure>;
 
 /// The methods in the order of the report.
-const CHAPTERS: &[(&str, Experiments)] = &[("coordinate", coordinate::chapter)];
+const CHAPTERS: &[(&str, Experiments)] =
+    &[("coordinate", coordinate::chapter), ("surrogate", surrogate::chapter)];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
 #[derive(Args)]
