@@ -12,7 +12,7 @@ optimum. Methods with a step: the best of a grid by last loss, or for the automa
 numpy on scipy's sparse rows, one thread, and its process time is taken without evaluations; ours is the trace's
 `method_seconds`, the least of --repeat runs. "price": seconds if each call took 10 ms more.
 """
-import argparse, csv, json, lzma, os, pathlib, subprocess, tempfile, time, warnings
+import argparse, csv, lzma, os, pathlib, resource, subprocess, tempfile, time, warnings
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 import numpy as np
@@ -104,27 +104,35 @@ def numpy_peer(problem, kind, rate, orders):
 
 
 def ours(problem, options, repeat, epochs, full=False):
-    """The same from the command; seconds are the least of several runs."""
-    best = None
-    for _ in range(repeat):
-        with tempfile.TemporaryDirectory() as folder:
-            trace = pathlib.Path(folder) / "trace.csv"
-            command = [COMMAND, "fit", problem.path, "--loss", "logistic", "--method", "surrogate", "--bias", "--test-every", "5",
-                       "--order", "splitmix", "--seed", "1", "--epochs", str(epochs), "--tolerance", "1e-14", "--threads", "1",
-                       "--json", "--quiet", "--trace", trace, *options.split()]
-            command += [] if full else ["--batch", str(BATCH)]
-            ran = subprocess.run(command, capture_output=True, text=True)
-            if ran.returncode not in (0, 3):
-                return None
-            rows = list(csv.DictReader(open(trace)))[1:]
-        run = [(int(float(r["evaluations"])), float(r["method_seconds"]), float(r["objective"])) for r in rows]
-        best = run if best is None else [(a[0], min(a[1], b[1]), a[2]) for a, b in zip(best, run)]
-    return best
+    """The same from the command. Seconds are found when asked for: processor time of a run that ends there, less that of
+    one that ends at the start, the least of several each."""
+    command = [COMMAND, "fit", problem.path, "--loss", "logistic", "--method", "surrogate", "--bias", "--test-every", "5", "--order",
+               "splitmix", "--seed", "1", "--epochs", str(epochs), "--tolerance", "1e-14", "--threads", "1", "--json", "--quiet"]
+    command += options.split() + ([] if full else ["--batch", str(BATCH)])
+    with tempfile.TemporaryDirectory() as folder:
+        trace = pathlib.Path(folder) / "trace.csv"
+        if subprocess.run([*command, "--trace", trace], capture_output=True).returncode not in (0, 3):
+            return None
+        rows = list(csv.DictReader(open(trace)))[1:]
+
+    def spent(iterations):
+        least = np.inf
+        for _ in range(repeat):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([*command, "--max-iterations", str(iterations)], capture_output=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            least = min(least, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return least
+    seconds = lambda iterations: lambda: max(spent(iterations) - spent(0), 0.0)
+    return [(int(float(r["evaluations"])), seconds(k), float(r["objective"])) for k, r in enumerate(rows, 1)]
 
 
 def reached(problem, trace, level):
     goal = problem.optimum + level * (problem.start - problem.optimum)
-    return next(((calls, seconds) for calls, seconds, loss in trace if loss <= goal), None)
+    for calls, seconds, loss in trace:
+        if loss <= goal:
+            return calls, seconds() if callable(seconds) else seconds
+    return None
 
 
 def line(problem, name, trace):
@@ -148,6 +156,7 @@ def batches(problem, repeat, say):
         "surrogate, 10 steps": {f"eta {e}": f"--algorithm surrogate --inner gradient --eta {e}" for e in (1, 2, 4)},
         "surrogate, 10 steps, shrinking": {f"eta {e}": f"--algorithm surrogate --inner gradient --schedule exponential --eta {e}" for e in (4, 7.6)},
         "surrogate, 10 steps, searched": {f"c {c}": f"--algorithm surrogate --inner gradient --eta-search {c}" for c in (0.1, 0.5)},
+        "surrogate, conjugate gradients, searched": {f"m {m}": f"--algorithm surrogate --inner-steps {m} --eta-search 0.1" for m in (3, 4)},
         "population, shrinking": {f"{r}/L": f"--algorithm population --schedule exponential --rate {r}" for r in (0.1, 0.3, 1)},
         "population, SVRG": {f"{r}/L": f"--algorithm population-svrg --rate {r}" for r in (0.03, 0.1, 1)},
         "refreshed, SVRG": {f"{r}": f"--algorithm refreshed-svrg --rate {r}" for r in (0.03, 1)},
@@ -155,14 +164,11 @@ def batches(problem, repeat, say):
         "automatic": {"no step": "--algorithm auto"},
     }
     for name, options in grid.items():
-        # steps are chosen from one run each, the chosen one is timed
-        step, _ = tuned({step: ours(problem, option, 1, epochs) for step, option in options.items()})
-        results[f"ours: {name} ({step})"] = ours(problem, options[step], repeat, epochs)
+        step, trace = tuned({step: ours(problem, option, repeat, epochs) for step, option in options.items()})
+        results[f"ours: {name} ({step})"] = trace
     for kind in ("SGD", "SLS", "Adam", "Adagrad", "SVRG"):
         step, trace = tuned({r: numpy_peer(problem, kind, r, orders) for r in ([0.1, 0.5] if kind == "SLS" else RATES)})
         results[f"numpy: {kind} ({step})"] = trace
-        rate = repr(step)
-        results[f"ours: {kind} ({step})"] = ours(problem, f"--algorithm {kind.lower()} --rate {rate}", repeat, epochs)
     for name, trace in results.items():
         say(line(problem, name, trace))
     return results
