@@ -192,7 +192,7 @@ fn all_methods() -> Vec<(Method, Option<usize>)> {
 /// Orthogonal columns with singular values from 1 to 10: condition 100 of the normal matrix.
 fn conditioned() -> (DesignMatrix, usize) {
     let (n, p) = (8, 4);
-    let hadamard = |i: usize, j: usize| if (i & j).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+    let hadamard = |i: usize, j: usize| if (i & j).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
     let size = |j: usize| 10f64.powf(j as f64 / (p - 1) as f64);
     let values = (0..n * p).map(|k| hadamard(k % n, k / n + 1) * size(k / n)).collect();
     (DesignMatrix::from_dense(n, p, values).unwrap(), n)
@@ -369,7 +369,14 @@ fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
 
 #[test]
 fn every_schedule_metric_and_inner_solver_lowers_the_loss() {
-    let model = model(400, 6, loss::Logistic, 0.0, 6, true);
+    // labels that a plane explains up to a tenth of them
+    let mut model = model(400, 6, loss::Logistic, 0.0, 6, true);
+    let plane: Vec<f64> = (0..6).map(|j| 1.0 + hash(j, 40)).collect();
+    model.design.multiply(&plane, &mut model.target);
+    let mean = model.target.iter().sum::<f64>() / 400.0;
+    let side = |(i, y): (usize, &mut f64)| *y = (*y - mean).signum() * if i % 10 == 0 { -1.0 } else { 1.0 };
+    model.target.iter_mut().enumerate().for_each(side);
+    model.intercept = true;
     let start = std::f64::consts::LN_2;
     let mut tried = 0;
     for schedule in [Schedule::Constant, Schedule::Sqrt, Schedule::Exponential] {
@@ -475,10 +482,16 @@ fn odd_data_are_handled() {
         assert_eq!(fit.coefficients[1], 0.0);
         assert!(fit.objective < 0.2 && fit.coefficients.iter().all(|v| v.is_finite()));
     }
-    // no gradient: nothing to do, and said so
-    let still = LinearModel::lasso(design(20, 3, 1, true), vec![0.0; 20], 0.0);
-    let fit = solver(published(gradient(3)), Some(5), 2).solve(&still).unwrap();
-    assert_eq!((fit.counts["skipped"], fit.coefficients.clone()), (8, vec![0.0; 3]));
+    // one column a row, one target that is not met: three batches of four have no gradient, twice
+    let mut triplets = TriMatI::<f64, u32>::new((20, 20));
+    (0..20).for_each(|i| triplets.add_triplet(i, i, 1.0));
+    let mut target = vec![0.0; 20];
+    target[7] = 1.0;
+    let still = LinearModel::lasso(DesignMatrix::from_sparse(triplets.to_csr()).unwrap(), target, 0.0);
+    let step = StepSize::Fixed { eta: Some(0.5), schedule: Schedule::Constant };
+    let half = BatchSurrogate { step, inner: gradient(1), metric: TargetMetric::Identity };
+    let fit = solver(Method::Surrogate(half), Some(5), 2).solve(&still).unwrap();
+    assert_eq!((fit.counts["skipped"], fit.coefficients.iter().filter(|&&v| v != 0.0).count()), (6, 1));
     // a batch larger than the data is all of them
     let model = self::model(20, 3, loss::Logistic, 0.1, 1, true);
     let fit = solver(Method::Automatic, Some(1000), 30).solve(&model).unwrap();
@@ -521,7 +534,8 @@ fn what_cannot_be_is_refused_with_its_name() {
 fn a_broken_oracle_is_named_with_its_step() {
     let matrix = design(40, 4, 3, true);
     let linear = LinearTargets::new(&matrix);
-    let run = |gradient: &mut dyn FnMut(&[u32], &[f64]) -> Vec<f64>| {
+    type Broken<'a> = &'a mut dyn FnMut(&[u32], &[f64]) -> Vec<f64>;
+    let run = |gradient: Broken| {
         let mut oracle = GradientFn { gradient, smoothness: Some(1.0) };
         let solver = Surrogate { watch: Watch::Nothing, ..solver(published(self::gradient(2)), Some(10), 3) };
         solver.minimize(&linear, &mut oracle, Start::Zero, &mut Monitor::none()).unwrap_err()
@@ -682,7 +696,7 @@ fn imitation_learns_more_from_each_question() {
         let last = |method| {
             imitation.learn(method).map_or(f64::INFINITY, |learned| learned.losses.last().copied().unwrap())
         };
-        let step = StepSize::Fixed { eta: Some(1.0), schedule: Schedule::Constant };
+        let step = StepSize::Fixed { eta: Some(0.3), schedule: Schedule::Constant };
         let surrogate = last(Method::Surrogate(BatchSurrogate {
             step,
             inner: gradient(100),

@@ -103,10 +103,11 @@ impl RowBlock {
         }
     }
 
-    /// Root of the mean square of the stored entries; 0 where there are none.
+    /// Root of the mean square of the entries that are not zero; 0 where there are none.
     pub fn entry_size(&self) -> f64 {
         let squares: f64 = self.values.iter().map(|v| v * v).sum();
-        (squares / self.values.len().max(1) as f64).sqrt()
+        let count = self.values.iter().filter(|&&v| v != 0.0).count();
+        (squares / count.max(1) as f64).sqrt()
     }
 
     /// Squared norms of the columns under row weights (1 where absent). O(entries).
@@ -167,7 +168,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn design(n: usize, p: usize, dense: bool, standardize: bool) -> DesignMatrix {
-        let entry = |i: usize, j: usize| if (i + 2 * j) % 3 == 0 { 0.0 } else { ((i * p + j) as f64).sin() };
+        let entry =
+            |i: usize, j: usize| if (i + 2 * j).is_multiple_of(3) { 0.0 } else { ((i * p + j) as f64).sin() };
         let full = DesignMatrix::from_dense(n, p, (0..n * p).map(|k| entry(k % n, k / n)).collect()).unwrap();
         let matrix = if dense {
             full

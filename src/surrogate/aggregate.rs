@@ -158,7 +158,8 @@ fn minimize(
     let step = state.step;
     let failed =
         |error: crate::linalg::factor::FactorError| Error::Oracle { step, message: error.to_string() };
-    if state.position % (per_epoch / FACTORIZATIONS).max(1) as u64 == 0 || scratch.aggregate.is_none() {
+    let stride = (per_epoch / FACTORIZATIONS).max(1) as u64;
+    if state.position.is_multiple_of(stride) || scratch.aggregate.is_none() {
         let mut gram: Vec<f64> = state.matrix.iter().map(|a| a / seen).collect();
         let mean = (0..p).map(|j| gram[j * p + j]).sum::<f64>() / p as f64;
         for j in 0..p {

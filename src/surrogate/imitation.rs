@@ -102,7 +102,7 @@ pub struct Imitation {
     pub hidden: Vec<usize>,
     /// Rounds: each collects, asks and steps once.
     pub rounds: usize,
-    /// States of a round.
+    /// States of a round, one question each.
     pub samples: usize,
     /// Probability that the expert acts while states are collected.
     pub mixing: f64,
@@ -112,7 +112,7 @@ pub struct Imitation {
 
 impl Default for Imitation {
     fn default() -> Self {
-        Self { hidden: vec![32], rounds: 60, samples: 100, mixing: 0.0, seed: 0 }
+        Self { hidden: vec![32], rounds: 60, samples: 400, mixing: 0.0, seed: 0 }
     }
 }
 

@@ -101,7 +101,7 @@ impl Solution {
         if work.failed_searches > 0 {
             notes.push(format!("{} line searches ended without an accepted step", work.failed_searches));
         }
-        if objective < SEPARATED && objective >= 0.0 && parameters.iter().any(|v| v.abs() > 10.0) {
+        if (0.0..SEPARATED).contains(&objective) && parameters.iter().any(|v| v.abs() > 10.0) {
             notes.push("the loss tends to zero while the parameters grow: separable, no finite optimum; a ridge gives one".into());
         }
         let seconds = run.seconds();

@@ -75,7 +75,7 @@ fn wrong_usage_is_told_from_bad_data() {
         ("", "--loss"),
         ("--loss squard", "squard"),
         ("--loss exponential", "possible values"),
-        ("--loss logistic --method surrogate", "possible values"),
+        ("--loss logistic --method bundle", "possible values"),
         ("--loss logistic --l1 -1", "--l1 is -1"),
         ("--loss logistic --l1 nan", "--l1 is NaN"),
         ("--loss logistic --l1 1e400", "--l1 is inf"),

@@ -6,13 +6,14 @@ mod complete;
 mod contract;
 mod fits;
 mod inputs;
+mod linsolve;
 mod losses;
 mod nlp;
-mod linsolve;
 mod pictures;
 mod relu;
 mod runs;
 mod sif;
+mod surrogate;
 mod transport;
 
 use std::fs;

@@ -41,19 +41,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Fit(fit::Arguments),
-    Complete(complete::Arguments),
     Fit(Box<fit::Arguments>),
+    Predict(predict::Arguments),
     Graph(graph::Arguments),
     Nlp(nlp::Arguments),
-    Linsolve(linsolve::Arguments),
-    Stream(stream::Arguments),
-    Predict(predict::Arguments),
-    Relu(relu::Arguments),
-    Plot(plot::Arguments),
     Sif(sif::Arguments),
     Transport(transport::Arguments),
+    Complete(complete::Arguments),
+    Linsolve(linsolve::Arguments),
+    Stream(stream::Arguments),
+    Relu(relu::Arguments),
     Reproduce(reproduce::Arguments),
+    Plot(plot::Arguments),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  gradus completions bash > ~/.local/share/bash-completion/completions/gradus"
@@ -70,17 +69,17 @@ fn main() -> ExitCode {
     watch::catch_interrupts();
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
-        Command::Complete(arguments) => complete::run(&arguments),
+        Command::Predict(arguments) => predict::run(&arguments),
         Command::Graph(arguments) => graph::run(&arguments),
         Command::Nlp(arguments) => nlp::run(&arguments),
-        Command::Linsolve(arguments) => linsolve::run(&arguments),
-        Command::Stream(arguments) => stream::run(&arguments),
-        Command::Predict(arguments) => predict::run(&arguments),
-        Command::Relu(arguments) => relu::run(&arguments),
-        Command::Plot(arguments) => plot::run(&arguments),
         Command::Sif(arguments) => sif::run(&arguments),
         Command::Transport(arguments) => transport::run(&arguments),
+        Command::Complete(arguments) => complete::run(&arguments),
+        Command::Linsolve(arguments) => linsolve::run(&arguments),
+        Command::Stream(arguments) => stream::run(&arguments),
+        Command::Relu(arguments) => relu::run(&arguments),
         Command::Reproduce(arguments) => reproduce::run(&arguments),
+        Command::Plot(arguments) => plot::run(&arguments),
         Command::Completions { shell } => completions(shell),
     };
     match finished {

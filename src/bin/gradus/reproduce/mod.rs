@@ -6,9 +6,10 @@
 mod completion;
 mod constrained;
 mod coordinate;
-mod relu;
-mod transport;
 mod relaxation;
+mod relu;
+mod surrogate;
+mod transport;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ const CHAPTERS: &[(&str, &str, Experiments)] = &[
     ("completion", "Matrix completion", completion::chapter),
     ("relaxation", "Sequences of linear systems", relaxation::chapter),
     ("relu", "Two-layer ReLU networks", relu::chapter),
+    ("surrogate", "Costly gradient oracles", surrogate::chapter),
 ];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
