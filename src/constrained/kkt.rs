@@ -186,6 +186,19 @@ impl KktMatrix {
         }
     }
 
+    /// x <- K^{-1} b by the last factors alone, for callers that refine a larger system.
+    ///
+    /// # Errors
+    /// `Singular` where the inertia counts a zero.
+    pub fn solve_once(&mut self, b: &[f64], x: &mut [f64]) -> Result<(), FactorError> {
+        let started = Instant::now();
+        self.residual.copy_from_slice(b);
+        let outcome = self.correct();
+        x.copy_from_slice(&self.correction);
+        self.seconds += started.elapsed().as_secs_f64();
+        outcome
+    }
+
     fn refined(&mut self, b: &[f64], x: &mut [f64]) -> Result<f64, FactorError> {
         let size = largest(b);
         x.fill(0.0);

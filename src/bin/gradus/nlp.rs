@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
-use gradus::constrained::{Bounds, SecondOrder, SketchNewton, Solution, Start, certify, log, sketch_newton};
+use gradus::constrained::{
+    Bounds, InteriorPoint, SecondOrder, SketchNewton, Solution, Start, certify, interior_point, log,
+    sketch_newton,
+};
 use gradus::control::{Limits, Monitor};
 use gradus::problem::{NonlinearProgram, check_derivatives};
 use gradus::read::sif::SifProblem;
@@ -73,6 +76,7 @@ pub struct Arguments {
 /// The solver of a problem.
 enum Solver {
     SketchNewton(SketchNewton),
+    InteriorPoint(InteriorPoint),
 }
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
@@ -119,18 +123,23 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
 impl Solver {
     /// The only place that decides which solver takes which problem.
     fn choose(arguments: &Arguments, limits: Limits, problem: &SifProblem) -> Result<Self, Failure> {
-        let bounds = Bounds::of(problem)?;
-        let (n, m) = (problem.variable_count(), problem.constraint_count());
-        let sketch_newton_fits = bounds.equations_only() && m <= n;
+        let scaling = !arguments.no_scaling;
         match arguments.method {
-            Method::Auto | Method::SketchNewton if sketch_newton_fits => {
-                Ok(Self::SketchNewton(SketchNewton { limits, scaling: !arguments.no_scaling }))
+            Method::Auto | Method::InteriorPoint => {
+                Ok(Self::InteriorPoint(InteriorPoint { limits, scaling }))
             }
-            _ => Err(Failure::Input(anyhow::anyhow!(
-                "{}: {}: it takes an interior point, which this version does not have",
-                problem.metadata().name,
-                why_not(&bounds, n, m)
-            ))),
+            Method::SketchNewton => {
+                let bounds = Bounds::of(problem)?;
+                let (n, m) = (problem.variable_count(), problem.constraint_count());
+                if bounds.equations_only() && m <= n {
+                    return Ok(Self::SketchNewton(SketchNewton { limits, scaling }));
+                }
+                Err(Failure::Input(anyhow::anyhow!(
+                    "{}: {}: sketch-newton takes equations alone, no more of them than variables; use --method interior-point",
+                    problem.metadata().name,
+                    why_not(&bounds, n, m)
+                )))
+            }
         }
     }
 
@@ -138,12 +147,14 @@ impl Solver {
     fn columns(&self) -> &'static [&'static str] {
         match self {
             Self::SketchNewton(_) => &sketch_newton::COLUMNS,
+            Self::InteriorPoint(_) => &interior_point::COLUMNS,
         }
     }
 
     fn solve(&self, problem: &SifProblem, start: Start, monitor: &mut Monitor) -> Result<Solution, Failure> {
         match self {
             Self::SketchNewton(solver) => Ok(solver.solve_with(problem, start, monitor)?),
+            Self::InteriorPoint(solver) => Ok(solver.solve_with(problem, start, monitor)?),
         }
     }
 }

@@ -1,0 +1,390 @@
+//! A primal-dual interior point with a filter line search, for every smooth nonlinear program
+//! (Waechter and Biegler, Mathematical Programming 106, 2006).
+//!
+//! Bounds are kept by logarithms: for mu -> 0 Newton's method follows the solutions of
+//! min f(x) - mu sum ln(distances to bounds) subject to c(x) = 0, inequalities having slacks. A step is accepted if it lowers the
+//! violation or the barrier function and no earlier iterate was better in both (the filter); where no step along the Newton
+//! direction is, the restoration looks for a less infeasible point.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `form` | the problem with slacks, without fixed variables |
+//! | `phase` | the barrier problem, its iterates, its error |
+//! | `start` | the first iterate |
+//! | `barrier` | the rule for mu |
+//! | `newton`, `inertia` | the linear systems and the shifts that give them the right inertia |
+//! | `filter`, `line_search` | which steps are taken |
+//! | `restoration` | the way back to feasibility |
+//! | `answer` | from iterates to answers of the problem itself |
+
+mod answer;
+mod barrier;
+mod filter;
+mod form;
+mod inertia;
+mod line_search;
+mod newton;
+mod phase;
+mod restoration;
+mod start;
+
+use super::error::Error;
+use super::evaluator::Evaluator;
+use super::kkt::KktMatrix;
+use super::solution::{Finished, Outcome, Solution, Start};
+use super::termination::KktError;
+use crate::control::{Counts, Limits, Monitor, Run, Status};
+use crate::linalg::product::norm_inf;
+use crate::problem::NonlinearProgram;
+use answer::{Answer, LeastSquares};
+use form::{Form, Model};
+use line_search::{LineSearch, Taken};
+use newton::{Newton, Step};
+use phase::{Iterate, Shape};
+use restoration::Restored;
+
+/// Names of the trace's own columns.
+pub const COLUMNS: [&str; 8] =
+    ["violation", "dual", "mu", "step", "dual_step", "shift", "trials", "restoring"];
+
+/// Iterates this large have no limit.
+const DIVERGING: f64 = 1e20;
+/// So many acceptable iterations in a row end the run.
+const ACCEPTABLE_ITERATIONS: usize = 15;
+
+/// The interior point method.
+///
+/// Each iteration factors one symmetric indefinite matrix of n + m rows and evaluates W once, f and c once per trial step, and
+/// their derivatives once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InteriorPoint {
+    /// When to stop; the tolerance is compared with the error E, see [`KktError`](super::KktError).
+    pub limits: Limits,
+    /// Whether functions are scaled by their gradients at the start.
+    pub scaling: bool,
+}
+
+impl Default for InteriorPoint {
+    fn default() -> Self {
+        let limits = Limits { tolerance: 1e-8, max_iterations: 3000, time_limit: None };
+        Self { limits, scaling: true }
+    }
+}
+
+/// What the phases of a run share.
+struct Tools<'e, 'p> {
+    model: Model<'e, 'p>,
+    kkt: KktMatrix,
+}
+
+/// A barrier problem in the course of its solution.
+struct Phase {
+    shape: Shape,
+    at: Iterate,
+    trial: Iterate,
+    step: Step,
+    newton: Newton,
+    search: LineSearch,
+    tolerance: f64,
+    /// Whether the iterate has moved since its dual residual was computed.
+    dual_is_stale: bool,
+}
+
+impl InteriorPoint {
+    /// Solves from the problem's start.
+    ///
+    /// # Errors
+    /// A problem that isn't one; an option out of its range.
+    pub fn solve<P: NonlinearProgram>(&self, problem: &P) -> Result<Solution, Error> {
+        self.solve_with(problem, Start::default(), &mut Monitor::none())
+    }
+
+    /// Solves from a given start, watched by a monitor. A start with multipliers of bounds is taken as the answer to a similar
+    /// problem: it is moved inside its bounds by next to nothing, and mu starts where it ended.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve); a start of the wrong length or with an entry that isn't finite.
+    pub fn solve_with<P: NonlinearProgram>(
+        &self,
+        problem: &P,
+        start: Start,
+        monitor: &mut Monitor,
+    ) -> Result<Solution, Error> {
+        self.limits.check().map_err(Error::Option)?;
+        let mut evaluator = Evaluator::new(problem)?;
+        start::check(&start, evaluator.variables(), evaluator.rows())?;
+        let mut run = Run::start(&self.limits, monitor, &COLUMNS);
+        if self.scaling {
+            evaluator.scale_by_start();
+        }
+        let finished = self.run(&mut evaluator, &start, &mut run)?;
+        Solution::close(finished, &mut evaluator, run)
+    }
+
+    /// Chooses the form, iterates, and unscales the answer.
+    fn run(&self, evaluator: &mut Evaluator, start: &Start, run: &mut Run) -> Result<Finished, Error> {
+        let mut answer = Answer::new(evaluator);
+        let mut log = Log::default();
+        let mut work = Work::default();
+        let mut start = *start;
+        let mut constants = vec![0.0; evaluator.rows()];
+        // values that aren't finite show again at the start
+        let _ = evaluator.values(&start.x.unwrap_or(evaluator.start()).to_vec(), &mut constants);
+        let overdetermined = is_overdetermined(evaluator);
+        let mut found = Vec::new();
+        let mut outcome = Outcome::Optimal;
+        if overdetermined {
+            let form = Form::new(evaluator, &constants, true);
+            outcome = self.iterate(evaluator, form, &start, run, &mut log, &mut answer, &mut work)?;
+            found.extend_from_slice(&answer.x);
+            start = Start { x: Some(&found), ..Start::default() };
+        }
+        if outcome == Outcome::Optimal {
+            let form = Form::new(evaluator, &constants, false);
+            outcome = self.iterate(evaluator, form, &start, run, &mut log, &mut answer, &mut work)?;
+        }
+        answer.complete(evaluator);
+        let Answer { x, multipliers, lower_multipliers, upper_multipliers, .. } = answer;
+        Ok(Finished {
+            method: "interior-point",
+            outcome,
+            x,
+            multipliers,
+            lower_multipliers,
+            upper_multipliers,
+            counts: Counts::from([
+                ("factorizations", work.factorizations),
+                ("restorations", log.restorations),
+            ]),
+            linear_algebra_seconds: work.seconds,
+            notes: work.notes,
+        })
+    }
+
+    /// Solves one form of the problem; the answer is that of the last iterate.
+    #[allow(clippy::too_many_arguments)]
+    fn iterate(
+        &self,
+        evaluator: &mut Evaluator,
+        form: Form,
+        start: &Start,
+        run: &mut Run,
+        log: &mut Log,
+        answer: &mut Answer,
+        work: &mut Work,
+    ) -> Result<Outcome, Error> {
+        if let Some((row, violation)) = form.broken_row {
+            work.notes.push(format!(
+                "constraint {row} depends on no free variable and is violated by {violation:.3e}"
+            ));
+            answer.x.copy_from_slice(start.x.unwrap_or(evaluator.start()));
+            return Ok(Outcome::LocallyInfeasible);
+        }
+        let kkt = KktMatrix::new(&form.hessian.pattern, &form.jacobian.pattern)?;
+        let mut tools = Tools { model: Model::new(evaluator, form)?, kkt };
+        let given = start.multipliers.is_some();
+        let outcome = match Phase::at_start(&mut tools, start, given, self.limits.tolerance)? {
+            Some(mut phase) => {
+                let outcome = phase.iterate(&mut tools, run, log, answer)?;
+                answer.take(&phase.shape, &mut tools.model, &phase.at);
+                if phase.newton.shifts.dependent > 0 {
+                    work.notes.push(format!(
+                        "the constraints' gradients were linearly dependent in {} iterations",
+                        phase.newton.shifts.dependent
+                    ));
+                }
+                outcome
+            }
+            None => {
+                answer.x.copy_from_slice(start.x.unwrap_or(tools.model.evaluator.start()));
+                Outcome::EvaluationError
+            }
+        };
+        work.factorizations += tools.kkt.factorizations();
+        work.seconds += tools.kkt.seconds();
+        Ok(outcome)
+    }
+}
+
+/// What a run did besides evaluations.
+#[derive(Default)]
+struct Work {
+    factorizations: u64,
+    seconds: f64,
+    notes: Vec<String>,
+}
+
+/// Whether there are more equations than free variables.
+fn is_overdetermined(evaluator: &Evaluator) -> bool {
+    let bounds = evaluator.bounds();
+    let free = (0..evaluator.variables()).filter(|&j| bounds.lower[j] < bounds.upper[j]).count();
+    let equations = (0..evaluator.rows()).filter(|&i| bounds.is_equation(i)).count();
+    equations > free
+}
+
+impl Phase {
+    /// The main loop.
+    fn iterate(
+        &mut self,
+        tools: &mut Tools,
+        run: &mut Run,
+        log: &mut Log,
+        answer: &mut Answer,
+    ) -> Result<Outcome, Error> {
+        let mut acceptable = 0;
+        loop {
+            // 1. how far from a solution?
+            let error = self.judge(tools, answer);
+            if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
+                return Ok(status.into());
+            }
+            acceptable = if error.is_acceptable() { acceptable + 1 } else { 0 };
+            if let Some(outcome) = self.verdict(tools, acceptable) {
+                return Ok(outcome);
+            }
+            // 2. the barrier parameter
+            if !self.update_barrier(tools) {
+                return Ok(if error.is_acceptable() {
+                    Outcome::Acceptable
+                } else {
+                    Outcome::LineSearchFailed
+                });
+            }
+            // 3. the Newton direction
+            let found = match self.newton.evaluate(&self.shape, &mut tools.model, &self.at) {
+                Ok(()) => self.find_direction(tools)?,
+                Err(_) => return Ok(Outcome::EvaluationError),
+            };
+            // 4. the step along it
+            let taken = if found { self.search(tools)? } else { None };
+            // 5. or the way back to feasibility
+            match taken {
+                Some(taken) => log.taken(taken, self),
+                None => {
+                    if let Some(outcome) = self.return_to_feasibility(tools, run, log, answer)? {
+                        return Ok(outcome);
+                    }
+                }
+            }
+            self.settle(tools);
+        }
+    }
+
+    /// The error of the problem at the iterate.
+    fn judge(&mut self, tools: &mut Tools, answer: &mut Answer) -> KktError {
+        answer.take(&self.shape, &mut tools.model, &self.at);
+        let mut error = answer.error(tools.model.evaluator);
+        if tools.model.form.least_squares {
+            // the first-order conditions say nothing here; only the residual and its derivative do
+            let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
+            error.error = fit.violation.max(self.tolerance.next_up());
+        }
+        error
+    }
+
+    /// Whether the iterates end the run for another reason than being solved.
+    fn verdict(&self, tools: &Tools, acceptable: usize) -> Option<Outcome> {
+        if tools.model.form.least_squares {
+            let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
+            if fit.violation <= 1e-2 * self.tolerance {
+                return Some(Outcome::Optimal);
+            }
+            return fit.is_stationary(self.tolerance).then_some(Outcome::LeastSquaresStationary);
+        }
+        if acceptable >= ACCEPTABLE_ITERATIONS {
+            return Some(Outcome::Acceptable);
+        }
+        let unbounded = self.at.objective < -DIVERGING && norm_inf(&self.at.residual) <= self.tolerance;
+        (unbounded || norm_inf(&self.at.u) > DIVERGING).then_some(Outcome::Diverging)
+    }
+
+    /// Restores feasibility, unless there is nothing to restore; the outcome where that ends the run.
+    fn return_to_feasibility(
+        &mut self,
+        tools: &mut Tools,
+        run: &mut Run,
+        log: &mut Log,
+        answer: &mut Answer,
+    ) -> Result<Option<Outcome>, Error> {
+        let stuck = |phase: &mut Self, tools: &mut Tools, answer: &mut Answer, outcome| {
+            let error = phase.judge(tools, answer);
+            Ok(Some(if error.is_acceptable() { Outcome::Acceptable } else { outcome }))
+        };
+        if self.at.pair.theta <= 1e-2 * self.tolerance || self.shape.m == 0 {
+            return stuck(self, tools, answer, Outcome::LineSearchFailed);
+        }
+        log.restorations += 1;
+        match self.restore(tools, run, log)? {
+            Restored::Back => Ok(None),
+            Restored::Infeasible => Ok(Some(Outcome::LocallyInfeasible)),
+            Restored::Failed => stuck(self, tools, answer, Outcome::RestorationFailed),
+            Restored::Stopped(status) => Ok(Some(status.into())),
+        }
+    }
+
+    /// The Newton direction at the iterate; false where no shift makes the system usable.
+    fn find_direction(&mut self, tools: &mut Tools) -> Result<bool, Error> {
+        let Tools { model, kkt } = tools;
+        self.newton.direction(&self.shape, &model.form, kkt, &self.at, &mut self.step)
+    }
+
+    /// Brings the iterate's dual residual up to date.
+    fn settle(&mut self, tools: &mut Tools) {
+        if std::mem::take(&mut self.dual_is_stale) {
+            self.shape.set_dual(&tools.model.form, &mut self.at);
+        }
+    }
+}
+
+/// What the trace says of an iteration besides its certificate.
+#[derive(Default)]
+struct Log {
+    last: Taken,
+    shift: f64,
+    restorations: u64,
+}
+
+impl Log {
+    fn taken(&mut self, taken: Taken, phase: &Phase) {
+        self.last = taken;
+        self.shift = phase.newton.shifts.dw;
+    }
+
+    fn record(&mut self, run: &mut Run, phase: &Phase, tools: &Tools, certificate: f64) -> Option<Status> {
+        let objective = phase.at.objective
+            / if tools.model.form.least_squares { 1.0 } else { tools.model.evaluator.scaling().objective };
+        self.columns(run, phase, objective, certificate, 0.0)
+    }
+
+    fn record_restoration(&mut self, run: &mut Run, elastic: &Phase, tools: &mut Tools) -> Option<Status> {
+        let primal = tools.model.form.primal();
+        let mut residual = vec![0.0; elastic.shape.m];
+        let objective = tools.model.values(&elastic.at.u[..primal], &mut residual).unwrap_or(f64::NAN);
+        let objective = objective / tools.model.evaluator.scaling().objective;
+        // a restoration never solves the problem
+        let certificate = norm_inf(&residual).max(run.limits().tolerance.next_up());
+        self.columns(run, elastic, objective, certificate, 1.0)
+    }
+
+    fn columns(
+        &mut self,
+        run: &mut Run,
+        phase: &Phase,
+        objective: f64,
+        certificate: f64,
+        restoring: f64,
+    ) -> Option<Status> {
+        let Taken { primal, dual, trials } = self.last;
+        let columns = [
+            norm_inf(&phase.at.residual),
+            norm_inf(&phase.at.dual),
+            phase.shape.mu,
+            primal,
+            dual,
+            self.shift,
+            trials as f64,
+            restoring,
+        ];
+        run.record(objective, certificate, &columns)
+    }
+}
