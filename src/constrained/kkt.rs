@@ -327,6 +327,23 @@ impl Regularization {
         Ok(found)
     }
 
+    /// Factors with given shifts, dw raised where the inertia asks for it.
+    ///
+    /// # Errors
+    /// As [`factor`](Self::factor).
+    pub fn refactor(&mut self, kkt: &mut KktMatrix, dw: f64, dc: f64) -> Result<bool, FactorError> {
+        (self.dw, self.dc) = (dw, dc);
+        let right = Inertia { positive: kkt.n, negative: kkt.m, zero: 0 };
+        while kkt.factor(self.dw, self.dc)? != right {
+            self.dw = if self.dw == 0.0 { FIRST_SHIFT } else { 8.0 * self.dw };
+            if self.dw > LARGEST_SHIFT {
+                return Ok(false);
+            }
+            self.last = self.dw;
+        }
+        Ok(true)
+    }
+
     fn raise(&mut self) {
         let never_before = self.last == 0.0 || 1e5 * self.last < self.dw;
         self.dw *= if never_before { 100.0 } else { 8.0 };

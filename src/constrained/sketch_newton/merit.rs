@@ -7,14 +7,12 @@ use super::state::{State, Values};
 use crate::linalg::product::dot;
 
 /// Sufficient decrease.
-const ARMIJO: f64 = 0.1;
+pub(super) const ARMIJO: f64 = 0.1;
 /// Growth of the penalties: eta1 by the square of it, 1 / eta2 by itself.
 const GROWTH: f64 = 1.5;
 /// Where the penalties end.
 const LARGEST: f64 = 1e8;
 const SMALLEST: f64 = 1e-8;
-/// The line search gives up below this step.
-const SMALLEST_STEP: f64 = 1e-12;
 
 /// eta1 and eta2.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,6 +38,14 @@ impl Penalties {
         self.constraints *= GROWTH * GROWTH;
         self.lagrangian /= GROWTH;
         true
+    }
+
+    /// Whether M decreases enough from the iterate to the trial point, alpha along a slope.
+    pub fn accepts(&self, state: &State, slope: f64, alpha: f64) -> bool {
+        let merit = self.merit(&state.at);
+        // near the solution the decrease drowns in rounding errors of M
+        let slack = 10.0 * f64::EPSILON * merit.abs().max(state.at.f.abs());
+        self.merit(&state.trial) <= merit + ARMIJO * alpha * slope + slack
     }
 
     /// M at a point.
@@ -82,25 +88,5 @@ impl Slope {
     /// Whether dM <= -eta2 |(grad L; c)|^2 / 2.
     pub fn descends(&self, penalties: &Penalties) -> bool {
         self.value(penalties) <= -0.5 * penalties.lagrangian * self.residual
-    }
-}
-
-impl State<'_, '_> {
-    /// Halves the step until M decreases enough, and takes it; the accepted step, or None.
-    pub fn search(&mut self, slope: f64, penalties: &Penalties) -> Option<f64> {
-        let merit = penalties.merit(&self.at);
-        // near the solution the decrease drowns in rounding errors of M
-        let slack = 10.0 * f64::EPSILON * merit.abs().max(self.at.f.abs());
-        let mut alpha = 1.0;
-        while alpha >= SMALLEST_STEP {
-            let decreased = self.try_step(alpha).is_ok()
-                && penalties.merit(&self.trial) <= merit + ARMIJO * alpha * slope + slack;
-            if decreased {
-                self.accept();
-                return Some(alpha);
-            }
-            alpha *= 0.5;
-        }
-        None
     }
 }

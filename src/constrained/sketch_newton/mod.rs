@@ -5,8 +5,10 @@
 //! - `state`: the iterate and everything evaluated there;
 //! - `newton`: the linear systems and how well they are solved.
 
+mod globalization;
 mod merit;
 mod newton;
+mod restoration;
 mod state;
 
 use super::error::Error;
@@ -14,8 +16,10 @@ use super::evaluator::Evaluator;
 use super::solution::{Finished, Outcome, Solution, Start};
 use crate::control::{Limits, Monitor, Run};
 use crate::problem::NonlinearProgram;
+use globalization::Globalization;
 use merit::Penalties;
 use newton::Newton;
+use restoration::{Restorations, Restored, restore};
 use state::State;
 
 /// Names of the trace's own columns.
@@ -99,6 +103,7 @@ fn iterate(
     if !state.is_defined() {
         return Ok(Outcome::EvaluationError);
     }
+    let (mut globalization, mut restorations) = (Globalization::new(), Restorations::default());
     let mut step = 0.0;
     loop {
         let error = state.kkt_error();
@@ -122,12 +127,22 @@ fn iterate(
         if state.evaluate_hessian().is_err() {
             return Ok(Outcome::EvaluationError);
         }
-        let Some(slope) = newton.direction(state, penalties, run)? else {
-            return Ok(Outcome::SingularSystem);
-        };
-        match state.search(slope, penalties) {
+        let moved = globalization.advance(state, newton, penalties, run)?;
+        if moved.is_none() && error.is_acceptable() {
+            return Ok(Outcome::Acceptable);
+        }
+        if restorations.are_due(moved) {
+            let restored = restore(state, newton, run)?;
+            if restored == Restored::Stationary {
+                return Ok(Outcome::LocallyInfeasible);
+            }
+            newton.restart(state)?;
+            (*penalties, globalization) = (Penalties::default(), Globalization::new());
+            step = 0.0;
+            continue;
+        }
+        match moved {
             Some(accepted) => step = accepted,
-            None if error.is_acceptable() => return Ok(Outcome::Acceptable),
             None => return Ok(Outcome::LineSearchFailed),
         }
     }

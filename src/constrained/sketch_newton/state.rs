@@ -6,14 +6,12 @@ use super::super::evaluator::{
 };
 use super::super::solution::Start;
 use super::super::termination::{KktError, Point};
-use super::newton::Newton;
+use super::newton::{LARGEST_MULTIPLIER, Newton};
 use crate::linalg::product::{dot, norm};
 use crate::problem::nonlinear::Pattern;
 
 /// An entry of x above this in size counts as divergence.
 const DIVERGED: f64 = 1e20;
-/// Least-squares multipliers above this are dropped: they come from nearly dependent constraints.
-const LARGEST_MULTIPLIER: f64 = 1e3;
 
 /// A point with its first derivatives, in the scaled problem.
 #[derive(Clone, Default)]
@@ -40,6 +38,8 @@ pub(super) struct State<'e, 'p> {
     pub w: Vec<f64>,
     /// The step (dx; dy).
     pub d: Vec<f64>,
+    /// The step with its second-order correction.
+    pub corrected: Vec<f64>,
     /// W dx + J'dy, then J dx.
     pub product: Vec<f64>,
     defined: bool,
@@ -65,6 +65,17 @@ impl Values {
         evaluator.derivatives(&self.x, &mut self.g, &mut self.j)?;
         self.set_lagrangian_gradient(evaluator.jacobian_pattern());
         Ok(())
+    }
+
+    /// Sets x and y to those of `from` plus alpha d.
+    fn move_from(&mut self, from: &Values, alpha: f64, d: &[f64]) {
+        let (dx, dy) = d.split_at(from.x.len());
+        for (to, (x, d)) in self.x.iter_mut().zip(from.x.iter().zip(dx)) {
+            *to = x + alpha * d;
+        }
+        for (to, (y, d)) in self.y.iter_mut().zip(from.y.iter().zip(dy)) {
+            *to = y + alpha * d;
+        }
     }
 
     pub fn set_lagrangian_gradient(&mut self, pattern: &Pattern) {
@@ -96,6 +107,7 @@ impl<'e, 'p> State<'e, 'p> {
             right,
             w: vec![0.0; evaluator.hessian_pattern().map_or(0, |pattern| pattern.nnz())],
             d: vec![0.0; n + m],
+            corrected: vec![0.0; n + m],
             product: vec![0.0; n + m],
             defined: false,
             evaluator,
@@ -158,6 +170,11 @@ impl<'e, 'p> State<'e, 'p> {
         norm(&self.at.lagrangian_gradient).hypot(norm(&self.at.c))
     }
 
+    /// J'c.
+    pub fn violation_gradient(&self) -> Vec<f64> {
+        self.at.violation_gradient(self.evaluator.jacobian_pattern())
+    }
+
     pub fn diverges(&self) -> bool {
         self.at.x.iter().any(|x| x.abs() > DIVERGED)
     }
@@ -188,15 +205,21 @@ impl<'e, 'p> State<'e, 'p> {
 
     /// Evaluates at the iterate plus alpha times the step.
     pub fn try_step(&mut self, alpha: f64) -> Result<(), EvaluationError> {
-        let n = self.at.x.len();
-        let (dx, dy) = self.d.split_at(n);
-        for (trial, (x, d)) in self.trial.x.iter_mut().zip(self.at.x.iter().zip(dx)) {
-            *trial = x + alpha * d;
-        }
-        for (trial, (y, d)) in self.trial.y.iter_mut().zip(self.at.y.iter().zip(dy)) {
-            *trial = y + alpha * d;
-        }
+        self.trial.move_from(&self.at, alpha, &self.d);
         self.trial.evaluate(self.evaluator, &self.right)
+    }
+
+    /// Evaluates at the iterate plus the corrected step.
+    pub fn try_corrected(&mut self) -> Result<(), EvaluationError> {
+        self.trial.move_from(&self.at, 1.0, &self.corrected);
+        self.trial.evaluate(self.evaluator, &self.right)
+    }
+
+    /// Puts other multipliers into the trial point, at the iterate's x.
+    pub fn try_multipliers(&mut self, fill: impl FnOnce(&[f64], &[f64], &mut [f64])) {
+        self.trial.clone_from(&self.at);
+        fill(&self.at.g, &self.at.j, &mut self.trial.y);
+        self.trial.set_lagrangian_gradient(self.evaluator.jacobian_pattern());
     }
 
     /// Makes the trial point the iterate.

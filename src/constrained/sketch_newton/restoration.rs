@@ -1,0 +1,114 @@
+//! The way on where no step along a Newton direction will do: the violation |c|^2 / 2 is lowered by the method of Levenberg
+//! and Marquardt, and the main iteration starts afresh from there. An addition to the published method.
+//!
+//! A step solves [lambda I, J'; J, -I](dx; w) = (0; -c), dx = -(J'J + lambda I)^{-1} J'c.
+
+use super::newton::Newton;
+use super::state::{State, Values};
+use crate::constrained::error::Error;
+use crate::control::Run;
+use crate::linalg::product::{dot, norm, norm_inf};
+
+/// Share of the violation that is left when it is done.
+const REDUCTION: f64 = 0.1;
+/// Steps after which it gives up.
+const MOST_STEPS: usize = 200;
+/// A gradient of |c|^2 / 2 this small, relative to |c| and J, is stationary.
+const STATIONARY: f64 = 1e-10;
+/// Damping at the start relative to |J'J|, and where it ends.
+const FIRST_DAMPING: f64 = 1e-3;
+const LARGEST_DAMPING: f64 = 1e12;
+
+/// How a restoration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restored {
+    /// The violation is a tenth of what it was, or less.
+    Reduced,
+    /// It fell, but not as far.
+    Some,
+    /// It is stationary and not zero.
+    Stationary,
+    /// It didn't fall at all.
+    Nothing,
+}
+
+/// Lowers the violation from the state's iterate.
+pub(super) fn restore(state: &mut State, newton: &mut Newton, run: &Run) -> Result<Restored, Error> {
+    let start = norm(&state.at.c);
+    let target = REDUCTION * start;
+    let mut damping = FIRST_DAMPING;
+    for _ in 0..MOST_STEPS {
+        let violation = norm(&state.at.c);
+        if violation <= target || run.should_stop().is_some() {
+            break;
+        }
+        let scale = dot(&state.at.j, &state.at.j);
+        let gradient = state.violation_gradient();
+        if norm_inf(&gradient) <= STATIONARY * violation * scale.sqrt() {
+            return Ok(Restored::Stationary);
+        }
+        if !newton.damped_step(state, damping * scale.max(f64::MIN_POSITIVE))? {
+            damping *= 10.0;
+            continue;
+        }
+        // the decrease of the linear model, -J'c'dx / 2 and more
+        let predicted = -0.5 * dot(&gradient, &state.d[..gradient.len()]);
+        let tried = state.try_step(1.0).is_ok();
+        let decrease = 0.5 * (violation * violation - dot(&state.trial.c, &state.trial.c));
+        if tried && decrease > 1e-4 * predicted {
+            state.accept();
+            damping = (damping * if decrease > 0.75 * predicted { 0.1 } else { 1.0 }).max(1e-16);
+        } else {
+            damping *= 10.0;
+        }
+        if damping > LARGEST_DAMPING {
+            break;
+        }
+    }
+    let violation = norm(&state.at.c);
+    Ok(if violation <= target {
+        Restored::Reduced
+    } else if violation < start {
+        Restored::Some
+    } else {
+        Restored::Nothing
+    })
+}
+
+/// Restorations of a run, and when one is due.
+#[derive(Default)]
+pub(super) struct Restorations {
+    /// Short steps in a row.
+    crawled: usize,
+    /// How many there were.
+    pub count: usize,
+}
+
+/// Short steps in a row that call for a restoration, and what a short step is.
+const CRAWLED: usize = 10;
+const SHORT: f64 = 0.02;
+/// Restorations of a run.
+const MOST: usize = 10;
+
+impl Restorations {
+    /// Whether one is due after a step of this length; None is no step at all.
+    pub fn are_due(&mut self, step: Option<f64>) -> bool {
+        let short = step.is_none_or(|step| step < SHORT);
+        self.crawled = if short { self.crawled + 1 } else { 0 };
+        let due = self.count < MOST && (step.is_none() || self.crawled >= CRAWLED);
+        if due {
+            self.crawled = 0;
+            self.count += 1;
+        }
+        due
+    }
+}
+
+impl Values {
+    /// J'c into a vector of its own.
+    pub fn violation_gradient(&self, pattern: &crate::problem::nonlinear::Pattern) -> Vec<f64> {
+        let mut gradient = vec![0.0; self.x.len()];
+        crate::constrained::evaluator::add_transpose_product(pattern, &self.j, &self.c, &mut gradient);
+        gradient
+    }
+}
