@@ -132,6 +132,22 @@ impl KktMatrix {
         }
     }
 
+    /// Whether some variable has no entry above `size` in its row and column of the last factored matrix: what little curvature
+    /// it has is rounding.
+    pub fn has_flat_variable(&self, size: f64) -> bool {
+        let mut flat = vec![true; self.n];
+        for (&value, (row, column)) in self.matrix.iter() {
+            if value.abs() > size {
+                for k in [row as usize, column as usize] {
+                    if k < self.n {
+                        flat[k] = false;
+                    }
+                }
+            }
+        }
+        flat.contains(&true)
+    }
+
     /// Factors K with the given dw and dc.
     ///
     /// # Errors

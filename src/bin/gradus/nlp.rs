@@ -126,7 +126,7 @@ impl Solver {
         let scaling = !arguments.no_scaling;
         match arguments.method {
             Method::Auto | Method::InteriorPoint => {
-                Ok(Self::InteriorPoint(InteriorPoint { limits, scaling }))
+                Ok(Self::InteriorPoint(InteriorPoint { limits, scaling, ..Default::default() }))
             }
             Method::SketchNewton => {
                 let bounds = Bounds::of(problem)?;

@@ -24,7 +24,12 @@ impl Phase {
                 return true;
             }
             let next = (FACTOR * mu).min(mu.powf(POWER)).max(floor);
-            if next == mu || !self.shape.has_bounds() {
+            // without bounds and objective there is no barrier problem to go on to, and the filter stays what it is
+            let only_rows = self.shape.elastic.is_none()
+                && self.shape.lower_set.is_empty()
+                && self.shape.upper_set.is_empty()
+                && self.at.gradient.iter().all(|g| *g == 0.0);
+            if next == mu || only_rows {
                 return !exhausted;
             }
             exhausted = false;

@@ -12,6 +12,9 @@ use crate::problem::nonlinear::Pattern;
 /// Marks a variable or row that isn't kept.
 const DROPPED: u32 = u32::MAX;
 
+/// Bounds move outwards by at most this.
+const LARGEST_RELAXATION: f64 = 1e-4;
+
 /// A part of a pattern, and where each of its entries lies in the whole.
 pub(super) struct Selected {
     pub pattern: Pattern,
@@ -80,7 +83,7 @@ pub(super) struct Form {
 
 impl Form {
     /// Lays out the form. `constant_rows` holds c at the start, for rows that no free variable touches.
-    pub fn new(evaluator: &Evaluator, constant_rows: &[f64], least_squares: bool) -> Self {
+    pub fn new(evaluator: &Evaluator, constant_rows: &[f64], least_squares: bool, relaxation: f64) -> Self {
         let bounds = evaluator.bounds();
         let scaling = evaluator.scaling();
         let (n, m) = (evaluator.variables(), evaluator.rows());
@@ -131,6 +134,9 @@ impl Form {
             lower.push(if equation { f64::NEG_INFINITY } else { row_lower });
             upper.push(if equation { f64::INFINITY } else { row_upper });
         }
+        let room = |bound: f64| (relaxation * bound.abs().max(1.0)).min(LARGEST_RELAXATION);
+        lower.iter_mut().filter(|bound| bound.is_finite()).for_each(|bound| *bound -= room(*bound));
+        upper.iter_mut().filter(|bound| bound.is_finite()).for_each(|bound| *bound += room(*bound));
         let none = Pattern::zero((n, n));
         let hessian = evaluator.hessian_pattern().unwrap_or(&none);
         let shape = (free.len(), free.len());
@@ -267,10 +273,5 @@ impl<'e, 'p> Model<'e, 'p> {
     pub fn full_x(&mut self, v: &[f64]) -> &[f64] {
         self.place(v);
         &self.x
-    }
-
-    /// Scaled values of all of the problem's rows at the point that was evaluated last.
-    pub fn last_constraints(&self) -> &[f64] {
-        &self.c
     }
 }

@@ -6,6 +6,8 @@
 const FIRST_DW: f64 = 1e-4;
 const SMALLEST_DW: f64 = 1e-20;
 const LARGEST_DW: f64 = 1e20;
+/// Shift where the matrix is singular for directions that neither curvature nor constraints see, and not indefinite.
+pub(super) const LIFT: f64 = 1e-13;
 /// Factors of dw: before the first success, afterwards, and from one iteration to the next.
 const FAST_INCREASE: f64 = 100.0;
 const INCREASE: f64 = 8.0;
@@ -41,6 +43,9 @@ pub(super) struct Shifts {
     /// Shift of the constraints.
     pub dc: f64,
     last_dw: f64,
+    lifted: bool,
+    /// dw is at least this.
+    floor: f64,
     hessian: Verdict,
     constraints: Verdict,
     trial: Trial,
@@ -55,6 +60,8 @@ impl Default for Shifts {
             dw: 0.0,
             dc: 0.0,
             last_dw: 0.0,
+            lifted: false,
+            floor: 0.0,
             hessian: Verdict::Unknown,
             constraints: Verdict::Unknown,
             trial: Trial::None,
@@ -68,17 +75,41 @@ impl Shifts {
     /// The first shifts for a new matrix.
     pub fn start(&mut self, mu: f64) {
         self.conclude();
-        if self.dw > 0.0 {
+        if self.dw > 0.0 && !self.lifted {
             self.last_dw = self.dw;
         }
+        self.lifted = false;
         self.dependent += u64::from(self.dc > 0.0);
         let open = self.hessian == Verdict::Unknown || self.constraints == Verdict::Unknown;
         self.trial = if open { Trial::Neither } else { Trial::None };
         self.dc = if self.constraints == Verdict::Yes { dc(mu) } else { 0.0 };
-        self.dw = 0.0;
-        if self.hessian == Verdict::Yes {
+        self.dw = self.floor;
+        if self.hessian == Verdict::Yes && self.dw == 0.0 {
             self.raise();
         }
+    }
+
+    /// Shorter steps from here on, or less so: the step before led out of where the functions are defined, or did not.
+    pub fn restrain(&mut self, more: bool) {
+        self.floor = match (more, self.floor) {
+            (true, floor) => (10.0 * floor).clamp(FIRST_DW, LARGEST_DW),
+            (false, floor) if floor <= FIRST_DW => 0.0,
+            (false, floor) => 0.1 * floor,
+        };
+    }
+
+    /// Shifts by next to nothing, if nothing was tried yet: false if so.
+    pub fn lift_flat_directions(&mut self) -> bool {
+        let first = self.dw == 0.0;
+        if first {
+            (self.dw, self.lifted) = (LIFT, true);
+        }
+        first
+    }
+
+    /// Takes that shift back, where it didn't help.
+    pub fn drop_lift(&mut self) {
+        (self.dw, self.lifted) = (0.0, false);
     }
 
     /// The next shifts for a singular matrix; false where there are none.

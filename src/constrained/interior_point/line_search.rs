@@ -4,7 +4,7 @@
 use super::super::Error;
 use super::filter::{Filter, GAMMA_PHI, GAMMA_THETA, Pair, at_most};
 use super::newton::{Newton, Step};
-use super::phase::{Iterate, Shape};
+use super::phase::Iterate;
 use super::{Phase, Tools};
 use crate::linalg::product::norm_inf;
 
@@ -411,12 +411,5 @@ impl Phase {
         std::mem::swap(&mut self.at, &mut self.trial);
         self.dual_is_stale = true;
         Taken { primal: alpha, dual, trials }
-    }
-}
-
-impl Shape {
-    /// Whether no step at all is left to take.
-    pub fn is_empty(&self) -> bool {
-        self.count() == 0
     }
 }

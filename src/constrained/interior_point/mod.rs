@@ -51,6 +51,8 @@ pub const COLUMNS: [&str; 8] =
 const DIVERGING: f64 = 1e20;
 /// So many acceptable iterations in a row end the run.
 const ACCEPTABLE_ITERATIONS: usize = 15;
+/// In the least-squares form, a step shortened so often shows that the slacks have strayed from the equations.
+const MANY_TRIALS: usize = 16;
 
 /// The interior point method.
 ///
@@ -62,12 +64,14 @@ pub struct InteriorPoint {
     pub limits: Limits,
     /// Whether functions are scaled by their gradients at the start.
     pub scaling: bool,
+    /// Bounds move outwards by this share of their size, at least of one, while the problem is solved.
+    pub bound_relaxation: f64,
 }
 
 impl Default for InteriorPoint {
     fn default() -> Self {
         let limits = Limits { tolerance: 1e-8, max_iterations: 3000, time_limit: None };
-        Self { limits, scaling: true }
+        Self { limits, scaling: true, bound_relaxation: 0.0 }
     }
 }
 
@@ -88,6 +92,8 @@ struct Phase {
     tolerance: f64,
     /// Whether the iterate has moved since its dual residual was computed.
     dual_is_stale: bool,
+    /// Iterations after which a point that is still infeasible ends the phase.
+    patience: usize,
 }
 
 impl InteriorPoint {
@@ -126,22 +132,32 @@ impl InteriorPoint {
         let mut answer = Answer::new(evaluator);
         let mut log = Log::default();
         let mut work = Work::default();
-        let mut start = *start;
+        let start = *start;
         let mut constants = vec![0.0; evaluator.rows()];
         // values that aren't finite show again at the start
         let _ = evaluator.values(&start.x.unwrap_or(evaluator.start()).to_vec(), &mut constants);
-        let overdetermined = is_overdetermined(evaluator);
-        let mut found = Vec::new();
-        let mut outcome = Outcome::Optimal;
-        if overdetermined {
-            let form = Form::new(evaluator, &constants, true);
-            outcome = self.iterate(evaluator, form, &start, run, &mut log, &mut answer, &mut work)?;
-            found.extend_from_slice(&answer.x);
-            start = Start { x: Some(&found), ..Start::default() };
+        let (equations, free) = count_equations(evaluator);
+        let mut attempt = Attempt { solver: self, evaluator, constants, log: &mut log, work: &mut work };
+        let mut outcome = Outcome::RestorationFailed;
+        if equations <= free {
+            outcome = attempt.solve(false, &start, run, &mut answer)?;
         }
-        if outcome == Outcome::Optimal {
-            let form = Form::new(evaluator, &constants, false);
-            outcome = self.iterate(evaluator, form, &start, run, &mut log, &mut answer, &mut work)?;
+        // more equations than variables, or a failure to satisfy them: the least sum of squares decides what is possible
+        let least_squares = equations > 0 && !matches!(outcome, Outcome::Optimal | Outcome::Acceptable);
+        if least_squares && attempt.may_go_on(outcome, run) && (equations > free || attempt.violates(&answer)) {
+            let mut fitted = Answer::new(attempt.evaluator);
+            let from = if outcome == Outcome::Diverging || equations > free { start.x } else { Some(&*answer.x) };
+            let from = from.map(<[f64]>::to_vec);
+            let first = Start { x: from.as_deref(), ..Start::default() };
+            let fit = attempt.solve(true, &first, run, &mut fitted)?;
+            if fit == Outcome::Optimal {
+                let again = Start { x: Some(&fitted.x), ..Start::default() };
+                outcome = attempt.solve(false, &again, run, &mut answer)?;
+            } else if equations > free {
+                (outcome, answer) = (fit, fitted);
+            } else if matches!(fit, Outcome::TimeLimit | Outcome::Interrupted) {
+                outcome = fit;
+            }
         }
         answer.complete(evaluator);
         let Answer { x, multipliers, lower_multipliers, upper_multipliers, .. } = answer;
@@ -160,32 +176,44 @@ impl InteriorPoint {
             notes: work.notes,
         })
     }
+}
 
-    /// Solves one form of the problem; the answer is that of the last iterate.
-    #[allow(clippy::too_many_arguments)]
-    fn iterate(
-        &self,
-        evaluator: &mut Evaluator,
-        form: Form,
+/// Solves one form after the other.
+struct Attempt<'a, 'e, 'p> {
+    solver: &'a InteriorPoint,
+    evaluator: &'e mut Evaluator<'p>,
+    /// c at the start.
+    constants: Vec<f64>,
+    log: &'a mut Log,
+    work: &'a mut Work,
+}
+
+impl Attempt<'_, '_, '_> {
+    /// Solves the problem or its least-squares form; the answer is that of the last iterate.
+    fn solve(
+        &mut self,
+        least_squares: bool,
         start: &Start,
         run: &mut Run,
-        log: &mut Log,
         answer: &mut Answer,
-        work: &mut Work,
     ) -> Result<Outcome, Error> {
+        let relaxation = self.solver.bound_relaxation;
+        let form = Form::new(self.evaluator, &self.constants, least_squares, relaxation);
+        let work = &mut *self.work;
         if let Some((row, violation)) = form.broken_row {
             work.notes.push(format!(
                 "constraint {row} depends on no free variable and is violated by {violation:.3e}"
             ));
-            answer.x.copy_from_slice(start.x.unwrap_or(evaluator.start()));
+            answer.x.copy_from_slice(start.x.unwrap_or(self.evaluator.start()));
             return Ok(Outcome::LocallyInfeasible);
         }
         let kkt = KktMatrix::new(&form.hessian.pattern, &form.jacobian.pattern)?;
-        let mut tools = Tools { model: Model::new(evaluator, form)?, kkt };
+        let mut tools = Tools { model: Model::new(self.evaluator, form)?, kkt };
         let given = start.multipliers.is_some();
-        let outcome = match Phase::at_start(&mut tools, start, given, self.limits.tolerance)? {
+        let outcome = match Phase::at_start(&mut tools, start, given, self.solver.limits.tolerance)? {
             Some(mut phase) => {
-                let outcome = phase.iterate(&mut tools, run, log, answer)?;
+                phase.patience = self.solver.limits.max_iterations / 2;
+                let outcome = phase.iterate(&mut tools, run, self.log, answer)?;
                 answer.take(&phase.shape, &mut tools.model, &phase.at);
                 if phase.newton.shifts.dependent > 0 {
                     work.notes.push(format!(
@@ -204,6 +232,15 @@ impl InteriorPoint {
         work.seconds += tools.kkt.seconds();
         Ok(outcome)
     }
+
+    fn may_go_on(&self, outcome: Outcome, run: &Run) -> bool {
+        let ended = matches!(outcome, Outcome::TimeLimit | Outcome::Interrupted | Outcome::EvaluationError);
+        !ended && run.should_stop().is_none()
+    }
+
+    fn violates(&self, answer: &Answer) -> bool {
+        !(answer.error(self.evaluator).scaled.constraint_violation <= self.solver.limits.tolerance)
+    }
 }
 
 /// What a run did besides evaluations.
@@ -214,12 +251,12 @@ struct Work {
     notes: Vec<String>,
 }
 
-/// Whether there are more equations than free variables.
-fn is_overdetermined(evaluator: &Evaluator) -> bool {
+/// Numbers of equations and of free variables.
+fn count_equations(evaluator: &Evaluator) -> (usize, usize) {
     let bounds = evaluator.bounds();
     let free = (0..evaluator.variables()).filter(|&j| bounds.lower[j] < bounds.upper[j]).count();
     let equations = (0..evaluator.rows()).filter(|&i| bounds.is_equation(i)).count();
-    equations > free
+    (equations, free)
 }
 
 impl Phase {
@@ -231,15 +268,17 @@ impl Phase {
         log: &mut Log,
         answer: &mut Answer,
     ) -> Result<Outcome, Error> {
-        let mut acceptable = 0;
-        loop {
+        let mut acceptable = Acceptable::default();
+        for iteration in 0.. {
             // 1. how far from a solution?
             let error = self.judge(tools, answer);
             if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
                 return Ok(status.into());
             }
-            acceptable = if error.is_acceptable() { acceptable + 1 } else { 0 };
-            if let Some(outcome) = self.verdict(tools, acceptable) {
+            if acceptable.is_enough(&error) {
+                return Ok(Outcome::Acceptable);
+            }
+            if let Some(outcome) = self.verdict(tools, iteration) {
                 return Ok(outcome);
             }
             // 2. the barrier parameter
@@ -253,13 +292,22 @@ impl Phase {
             // 3. the Newton direction
             let found = match self.newton.evaluate(&self.shape, &mut tools.model, &self.at) {
                 Ok(()) => self.find_direction(tools)?,
-                Err(_) => return Ok(Outcome::EvaluationError),
+                Err(_) => self.newton.forget_hessian() && self.find_direction(tools)?,
             };
             // 4. the step along it
             let taken = if found { self.search(tools)? } else { None };
             // 5. or the way back to feasibility
             match taken {
-                Some(taken) => log.taken(taken, self),
+                Some(taken) => {
+                    log.taken(taken, self);
+                    if tools.model.form.least_squares {
+                        let strayed = taken.trials >= MANY_TRIALS;
+                        self.newton.shifts.restrain(strayed);
+                        if strayed {
+                            self.reset_slacks(tools);
+                        }
+                    }
+                }
                 None => {
                     if let Some(outcome) = self.return_to_feasibility(tools, run, log, answer)? {
                         return Ok(outcome);
@@ -268,6 +316,7 @@ impl Phase {
             }
             self.settle(tools);
         }
+        Ok(Outcome::IterationLimit)
     }
 
     /// The error of the problem at the iterate.
@@ -283,7 +332,7 @@ impl Phase {
     }
 
     /// Whether the iterates end the run for another reason than being solved.
-    fn verdict(&self, tools: &Tools, acceptable: usize) -> Option<Outcome> {
+    fn verdict(&self, tools: &Tools, iteration: usize) -> Option<Outcome> {
         if tools.model.form.least_squares {
             let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
             if fit.violation <= 1e-2 * self.tolerance {
@@ -291,8 +340,8 @@ impl Phase {
             }
             return fit.is_stationary(self.tolerance).then_some(Outcome::LeastSquaresStationary);
         }
-        if acceptable >= ACCEPTABLE_ITERATIONS {
-            return Some(Outcome::Acceptable);
+        if iteration > self.patience && norm_inf(&self.at.residual) > self.tolerance {
+            return Some(Outcome::IterationLimit);
         }
         let unbounded = self.at.objective < -DIVERGING && norm_inf(&self.at.residual) <= self.tolerance;
         (unbounded || norm_inf(&self.at.u) > DIVERGING).then_some(Outcome::Diverging)
@@ -310,6 +359,10 @@ impl Phase {
             let error = phase.judge(tools, answer);
             Ok(Some(if error.is_acceptable() { Outcome::Acceptable } else { outcome }))
         };
+        if tools.model.form.least_squares {
+            let moved = self.reset_slacks(tools);
+            return if moved { Ok(None) } else { stuck(self, tools, answer, Outcome::LineSearchFailed) };
+        }
         if self.at.pair.theta <= 1e-2 * self.tolerance || self.shape.m == 0 {
             return stuck(self, tools, answer, Outcome::LineSearchFailed);
         }
@@ -328,11 +381,64 @@ impl Phase {
         self.newton.direction(&self.shape, &model.form, kkt, &self.at, &mut self.step)
     }
 
+    /// In the least-squares form: the slacks of equations become what is left of them, and so do their multipliers. False where
+    /// they already are, or can't be evaluated.
+    fn reset_slacks(&mut self, tools: &mut Tools) -> bool {
+        let Phase { shape, at, trial, search, .. } = self;
+        trial.copy_from(at);
+        let mut change = 0.0f64;
+        let form = &tools.model.form;
+        for (k, (&row, &weight)) in form.slack_rows.iter().zip(&form.slack_curvature).enumerate() {
+            if weight > 0.0 {
+                let (row, s) = (row as usize, shape.nx + k);
+                trial.u[s] += trial.residual[row];
+                let size = 1.0 + trial.u[s].abs();
+                change = change.max(trial.residual[row].abs() / size);
+                change = change.max((trial.y[row] - trial.u[s]).abs() / size);
+                trial.y[row] = trial.u[s];
+            }
+        }
+        let evaluated = change > 1e-8
+            && shape.evaluate(&mut tools.model, trial).is_ok()
+            && shape.differentiate(&mut tools.model, trial).is_ok();
+        if evaluated {
+            std::mem::swap(at, trial);
+            search.reset();
+        }
+        evaluated
+    }
+
     /// Brings the iterate's dual residual up to date.
     fn settle(&mut self, tools: &mut Tools) {
         if std::mem::take(&mut self.dual_is_stale) {
             self.shape.set_dual(&tools.model.form, &mut self.at);
         }
+    }
+}
+
+/// Acceptable iterations in a row, and the error when they were last counted.
+#[derive(Default)]
+struct Acceptable {
+    count: usize,
+    error: f64,
+}
+
+impl Acceptable {
+    /// Whether there were enough of them, the error hardly falling.
+    fn is_enough(&mut self, error: &KktError) -> bool {
+        if !error.is_acceptable() {
+            self.count = 0;
+            return false;
+        }
+        if self.count == 0 {
+            self.error = error.error;
+        }
+        self.count += 1;
+        if self.count < ACCEPTABLE_ITERATIONS {
+            return false;
+        }
+        self.count = 0;
+        error.error > 0.5 * self.error
     }
 }
 

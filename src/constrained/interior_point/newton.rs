@@ -8,7 +8,7 @@ use super::super::evaluator::{row_product, symmetric_product};
 use super::super::kkt::KktMatrix;
 use super::super::{Error, EvaluationError};
 use super::form::{Form, Model};
-use super::inertia::Shifts;
+use super::inertia::{LIFT, Shifts};
 use super::phase::{Iterate, Shape};
 use crate::linalg::factor::{FactorError, Inertia};
 use crate::linalg::product::norm_inf;
@@ -17,6 +17,8 @@ use crate::linalg::product::norm_inf;
 const REFINEMENT_STEPS: usize = 10;
 const GOOD_RATIO: f64 = 1e-10;
 const USELESS_RATIO: f64 = 1e-5;
+/// Shift of dependent rows where their multipliers are estimated.
+const DEPENDENT_SHIFT: f64 = 1e-8;
 
 /// A step, or a right-hand side with its parts in the same order.
 #[derive(Clone, Default)]
@@ -98,6 +100,12 @@ impl Newton {
         model.hessian(&at.u[..model.form.primal()], sigma, &at.y, &mut self.hessian)
     }
 
+    /// Goes on without second derivatives, where they aren't finite: the shifts stand for them. Always true.
+    pub fn forget_hessian(&mut self) -> bool {
+        self.hessian.fill(0.0);
+        true
+    }
+
     /// Factors the system at the iterate with the smallest shifts that give the right inertia, and solves it for the Newton step.
     /// False where no shift helps.
     ///
@@ -176,6 +184,16 @@ impl Newton {
             let inertia = self.factor(shape, kkt, at)?;
             if inertia == right(shape) {
                 return Ok(true);
+            }
+            let flat = inertia.negative == shape.m && inertia.positive + inertia.zero == shape.nx;
+            if self.shifts.dw == 0.0
+                && (flat || kkt.has_flat_variable(0.1 * LIFT))
+                && self.shifts.lift_flat_directions()
+            {
+                if self.factor(shape, kkt, at)? == right(shape) {
+                    return Ok(true);
+                }
+                self.shifts.drop_lift();
             }
             // too few negative eigenvalues come from dependent rows, which dw cannot cure
             let singular = shape.m > 0 && (inertia.zero > 0 || inertia.negative < shape.m);
@@ -356,7 +374,8 @@ impl Newton {
         kkt.set(&[], &at.jacobian, &self.d_x, &self.d_y);
         let mut inertia = kkt.factor(0.0, 0.0)?;
         if inertia != right(shape) {
-            inertia = kkt.factor(0.0, 1e-8)?;
+            // dependent rows: of all multipliers that fit the shortest ones
+            inertia = kkt.factor(0.0, DEPENDENT_SHIFT)?;
         }
         if inertia == right(shape) && kkt.solve(&self.reduced, &mut self.solution).is_ok() {
             let y = &self.solution[shape.nx..];

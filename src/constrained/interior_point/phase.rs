@@ -187,11 +187,6 @@ impl Shape {
         self.lower.len()
     }
 
-    /// Whether any variable has a bound.
-    pub fn has_bounds(&self) -> bool {
-        !self.lower_set.is_empty() || !self.upper_set.is_empty()
-    }
-
     /// sqrt(mu), the weight of the distance from the reference.
     pub fn proximity(&self) -> f64 {
         self.mu.sqrt()

@@ -39,7 +39,9 @@ impl Phase {
     /// # Errors
     /// Those of the factorisation.
     pub fn restore(&mut self, tools: &mut Tools, run: &mut Run, log: &mut Log) -> Result<Restored, Error> {
-        let entry = norm_inf(&self.at.residual);
+        // as many equations as variables leave no choice: there the restoration may as well solve them
+        let square = self.shape.nx == self.shape.m && self.shape.attached.is_empty();
+        let entry = if square { 0.0 } else { norm_inf(&self.at.residual) };
         let mut elastic = self.elastic(&tools.model.form);
         if !elastic.prepare(tools) {
             return Ok(Restored::Failed);
@@ -103,7 +105,8 @@ impl Phase {
         }
         let newton = Newton::new(form, &shape);
         let (step, tolerance) = (Step::new(count, m), self.tolerance);
-        Phase { shape, at, trial, step, newton, search: Default::default(), tolerance, dual_is_stale: true }
+        let (search, patience) = (Default::default(), usize::MAX);
+        Phase { shape, at, trial, step, newton, search, tolerance, dual_is_stale: true, patience }
     }
 
     /// Sets p and q with their multipliers and evaluates; false where that isn't possible.
