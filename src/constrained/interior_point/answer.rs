@@ -145,6 +145,6 @@ impl LeastSquares {
     /// Whether no step can lower the sum of squares any more. Where little of it is left it must vanish relative to what is:
     /// equations with a common solution are to be solved.
     pub fn is_stationary(&self, tolerance: f64) -> bool {
-        self.error <= tolerance && (self.relative <= 1e-7 || self.violation >= 1e-2)
+        self.error <= tolerance && (self.relative <= 1e-10 || self.violation >= 1e-2)
     }
 }

@@ -53,6 +53,8 @@ const DIVERGING: f64 = 1e20;
 const ACCEPTABLE_ITERATIONS: usize = 15;
 /// In the least-squares form, a step shortened so often shows that the slacks have strayed from the equations.
 const MANY_TRIALS: usize = 16;
+/// Iterations of the least-squares form that may go on after its tolerance is met, for the sake of consistent equations.
+const SETTLED_ITERATIONS: usize = 30;
 
 /// The interior point method.
 ///
@@ -92,8 +94,9 @@ struct Phase {
     tolerance: f64,
     /// Whether the iterate has moved since its dual residual was computed.
     dual_is_stale: bool,
-    /// Iterations after which a point that is still infeasible ends the phase.
-    patience: usize,
+    crawl: Crawl,
+    /// In the least-squares form, how many iterates met the tolerance already.
+    settled: usize,
 }
 
 impl InteriorPoint {
@@ -137,7 +140,15 @@ impl InteriorPoint {
         // values that aren't finite show again at the start
         let _ = evaluator.values(&start.x.unwrap_or(evaluator.start()).to_vec(), &mut constants);
         let (equations, free) = count_equations(evaluator);
-        let mut attempt = Attempt { solver: self, evaluator, constants, log: &mut log, work: &mut work };
+        let mut attempt = Attempt {
+            solver: self,
+            evaluator,
+            constants,
+            log: &mut log,
+            work: &mut work,
+            patient: equations == 0,
+            crawled: false,
+        };
         let mut outcome = Outcome::RestorationFailed;
         if equations <= free {
             outcome = attempt.solve(false, &start, run, &mut answer)?;
@@ -146,16 +157,18 @@ impl InteriorPoint {
         let least_squares = equations > 0 && !matches!(outcome, Outcome::Optimal | Outcome::Acceptable);
         if least_squares && attempt.may_go_on(outcome, run) && (equations > free || attempt.violates(&answer)) {
             let mut fitted = Answer::new(attempt.evaluator);
-            let from = if outcome == Outcome::Diverging || equations > free { start.x } else { Some(&*answer.x) };
-            let from = from.map(<[f64]>::to_vec);
-            let first = Start { x: from.as_deref(), ..Start::default() };
+            let first = Start { x: start.x, ..Start::default() };
             let fit = attempt.solve(true, &first, run, &mut fitted)?;
             if fit == Outcome::Optimal {
                 let again = Start { x: Some(&fitted.x), ..Start::default() };
                 outcome = attempt.solve(false, &again, run, &mut answer)?;
             } else if equations > free {
                 (outcome, answer) = (fit, fitted);
-            } else if matches!(fit, Outcome::TimeLimit | Outcome::Interrupted) {
+            } else if attempt.may_go_on(fit, run) && attempt.crawled {
+                let from = answer.x.clone();
+                attempt.patient = true;
+                outcome = attempt.solve(false, &Start { x: Some(&from), ..Start::default() }, run, &mut answer)?;
+            } else if matches!(fit, Outcome::TimeLimit | Outcome::Interrupted | Outcome::IterationLimit) {
                 outcome = fit;
             }
         }
@@ -186,6 +199,10 @@ struct Attempt<'a, 'e, 'p> {
     constants: Vec<f64>,
     log: &'a mut Log,
     work: &'a mut Work,
+    /// Whether slow progress is to be borne.
+    patient: bool,
+    /// Whether the last attempt ended for slow progress.
+    crawled: bool,
 }
 
 impl Attempt<'_, '_, '_> {
@@ -212,8 +229,9 @@ impl Attempt<'_, '_, '_> {
         let given = start.multipliers.is_some();
         let outcome = match Phase::at_start(&mut tools, start, given, self.solver.limits.tolerance)? {
             Some(mut phase) => {
-                phase.patience = self.solver.limits.max_iterations / 2;
+                phase.crawl.patient = self.patient || least_squares;
                 let outcome = phase.iterate(&mut tools, run, self.log, answer)?;
+                self.crawled |= phase.crawl.is_enough();
                 answer.take(&phase.shape, &mut tools.model, &phase.at);
                 if phase.newton.shifts.dependent > 0 {
                     work.notes.push(format!(
@@ -269,7 +287,7 @@ impl Phase {
         answer: &mut Answer,
     ) -> Result<Outcome, Error> {
         let mut acceptable = Acceptable::default();
-        for iteration in 0.. {
+        loop {
             // 1. how far from a solution?
             let error = self.judge(tools, answer);
             if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
@@ -278,7 +296,7 @@ impl Phase {
             if acceptable.is_enough(&error) {
                 return Ok(Outcome::Acceptable);
             }
-            if let Some(outcome) = self.verdict(tools, iteration) {
+            if let Some(outcome) = self.verdict(tools) {
                 return Ok(outcome);
             }
             // 2. the barrier parameter
@@ -300,6 +318,7 @@ impl Phase {
             match taken {
                 Some(taken) => {
                     log.taken(taken, self);
+                    self.crawl.note(taken.primal, self.at.pair.theta);
                     if tools.model.form.least_squares {
                         let strayed = taken.trials >= MANY_TRIALS;
                         self.newton.shifts.restrain(strayed);
@@ -316,7 +335,6 @@ impl Phase {
             }
             self.settle(tools);
         }
-        Ok(Outcome::IterationLimit)
     }
 
     /// The error of the problem at the iterate.
@@ -332,16 +350,18 @@ impl Phase {
     }
 
     /// Whether the iterates end the run for another reason than being solved.
-    fn verdict(&self, tools: &Tools, iteration: usize) -> Option<Outcome> {
+    fn verdict(&mut self, tools: &Tools) -> Option<Outcome> {
         if tools.model.form.least_squares {
             let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
             if fit.violation <= 1e-2 * self.tolerance {
                 return Some(Outcome::Optimal);
             }
-            return fit.is_stationary(self.tolerance).then_some(Outcome::LeastSquaresStationary);
+            self.settled += usize::from(fit.error <= self.tolerance);
+            let stationary = fit.is_stationary(self.tolerance) || self.settled > SETTLED_ITERATIONS;
+            return stationary.then_some(Outcome::LeastSquaresStationary);
         }
-        if iteration > self.patience && norm_inf(&self.at.residual) > self.tolerance {
-            return Some(Outcome::IterationLimit);
+        if self.crawl.is_enough() && norm_inf(&self.at.residual) > self.tolerance {
+            return Some(Outcome::LineSearchFailed);
         }
         let unbounded = self.at.objective < -DIVERGING && norm_inf(&self.at.residual) <= self.tolerance;
         (unbounded || norm_inf(&self.at.u) > DIVERGING).then_some(Outcome::Diverging)
@@ -360,8 +380,12 @@ impl Phase {
             Ok(Some(if error.is_acceptable() { Outcome::Acceptable } else { outcome }))
         };
         if tools.model.form.least_squares {
-            let moved = self.reset_slacks(tools);
-            return if moved { Ok(None) } else { stuck(self, tools, answer, Outcome::LineSearchFailed) };
+            if self.reset_slacks(tools) {
+                return Ok(None);
+            }
+            let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
+            let stationary = fit.error <= self.tolerance;
+            return Ok(Some(if stationary { Outcome::LeastSquaresStationary } else { Outcome::LineSearchFailed }));
         }
         if self.at.pair.theta <= 1e-2 * self.tolerance || self.shape.m == 0 {
             return stuck(self, tools, answer, Outcome::LineSearchFailed);
@@ -413,6 +437,33 @@ impl Phase {
         if std::mem::take(&mut self.dual_is_stale) {
             self.shape.set_dual(&tools.model.form, &mut self.at);
         }
+    }
+}
+
+/// Short steps that hardly lower the violation.
+#[derive(Default)]
+struct Crawl {
+    /// Never enough.
+    patient: bool,
+    count: usize,
+    violation: f64,
+}
+
+impl Crawl {
+    /// A step below this is short.
+    const SHORT: f64 = 0.1;
+    /// So many short steps, without the violation halved, are enough.
+    const ENOUGH: usize = 60;
+
+    fn note(&mut self, step: f64, violation: f64) {
+        if !(violation > 0.5 * self.violation) || self.count == 0 {
+            (self.count, self.violation) = (0, violation);
+        }
+        self.count += usize::from(step < Self::SHORT);
+    }
+
+    fn is_enough(&self) -> bool {
+        !self.patient && self.count >= Self::ENOUGH
     }
 }
 

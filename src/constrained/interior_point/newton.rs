@@ -122,7 +122,8 @@ impl Newton {
         self.set_diagonal(shape, form, at);
         self.set_right_hand_side(shape, at);
         self.shifts.start(shape.mu);
-        let mut factored = self.factor_with_right_inertia(shape, kkt, at)?;
+        let least_squares = form.least_squares && shape.elastic.is_none();
+        let mut factored = self.factor_with_right_inertia(shape, kkt, at, least_squares)?;
         while factored {
             if self.solve(shape, form, kkt, at, step)? <= USELESS_RATIO {
                 return Ok(true);
@@ -133,8 +134,8 @@ impl Newton {
                     continue;
                 }
             }
-            factored =
-                self.shifts.after_singular(shape.mu) && self.factor_with_right_inertia(shape, kkt, at)?;
+            factored = self.shifts.after_singular(shape.mu)
+                && self.factor_with_right_inertia(shape, kkt, at, least_squares)?;
         }
         Ok(false)
     }
@@ -179,11 +180,17 @@ impl Newton {
         shape: &Shape,
         kkt: &mut KktMatrix,
         at: &Iterate,
+        least_squares: bool,
     ) -> Result<bool, Error> {
         loop {
             let inertia = self.factor(shape, kkt, at)?;
             if inertia == right(shape) {
                 return Ok(true);
+            }
+            if least_squares && self.hessian.iter().any(|w| *w != 0.0) {
+                // Gauss and Newton: what is left without the rows' second derivatives is never indefinite
+                self.hessian.fill(0.0);
+                continue;
             }
             let flat = inertia.negative == shape.m && inertia.positive + inertia.zero == shape.nx;
             if self.shifts.dw == 0.0

@@ -105,8 +105,8 @@ impl Phase {
         }
         let newton = Newton::new(form, &shape);
         let (step, tolerance) = (Step::new(count, m), self.tolerance);
-        let (search, patience) = (Default::default(), usize::MAX);
-        Phase { shape, at, trial, step, newton, search, tolerance, dual_is_stale: true, patience }
+        let (search, crawl) = (Default::default(), Default::default());
+        Phase { shape, at, trial, step, newton, search, tolerance, dual_is_stale: true, crawl, settled: 0 }
     }
 
     /// Sets p and q with their multipliers and evaluates; false where that isn't possible.

@@ -62,7 +62,8 @@ impl Phase {
             search: Default::default(),
             tolerance,
             dual_is_stale: false,
-            patience: usize::MAX,
+            crawl: Default::default(),
+            settled: 0,
         };
         let x = start.x.unwrap_or(tools.model.evaluator.start());
         for (u, &j) in phase.at.u.iter_mut().zip(&tools.model.form.free) {
