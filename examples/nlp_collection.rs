@@ -39,7 +39,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             max_iterations: 3000,
             time_limit: Some(Duration::from_secs_f64(limit)),
         };
-        let solution = match (InteriorPoint { limits, bound_relaxation: value("--relax").map_or(0.0, |t| t.parse().unwrap_or(0.0)), ..Default::default() }).solve(&problem) {
+        let solution = match (InteriorPoint {
+            limits,
+            bound_relaxation: value("--relax").map_or(0.0, |t| t.parse().unwrap_or(0.0)),
+            ..Default::default()
+        })
+        .solve(&problem)
+        {
             Ok(solution) => solution,
             Err(error) => {
                 println!(

@@ -56,6 +56,17 @@ impl Selected {
     }
 }
 
+/// Which problem stands for the one that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// That itself.
+    Problem,
+    /// The least sum of squares of its equations.
+    LeastSquares,
+    /// The same, without the rows' second derivatives where those make it nonconvex.
+    GaussNewton,
+}
+
 /// What the solver works on instead of the problem's own variables and rows.
 pub(super) struct Form {
     /// Kept variables, by their numbers in the problem.
@@ -71,6 +82,7 @@ pub(super) struct Form {
     pub upper: Vec<f64>,
     /// Whether the objective is half the sum of squares of the slacks of equations.
     pub least_squares: bool,
+    pub gauss_newton: bool,
     /// Second derivative of the objective with respect to each slack: one in the least-squares form for equations.
     pub slack_curvature: Vec<f64>,
     pub hessian: Selected,
@@ -83,7 +95,8 @@ pub(super) struct Form {
 
 impl Form {
     /// Lays out the form. `constant_rows` holds c at the start, for rows that no free variable touches.
-    pub fn new(evaluator: &Evaluator, constant_rows: &[f64], least_squares: bool, relaxation: f64) -> Self {
+    pub fn new(evaluator: &Evaluator, constant_rows: &[f64], kind: Kind, relaxation: f64) -> Self {
+        let least_squares = kind != Kind::Problem;
         let bounds = evaluator.bounds();
         let scaling = evaluator.scaling();
         let (n, m) = (evaluator.variables(), evaluator.rows());
@@ -151,6 +164,7 @@ impl Form {
             lower,
             upper,
             least_squares,
+            gauss_newton: kind == Kind::GaussNewton,
             slack_curvature,
             hessian,
             jacobian,

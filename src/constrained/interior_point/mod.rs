@@ -37,7 +37,7 @@ use crate::control::{Counts, Limits, Monitor, Run, Status};
 use crate::linalg::product::norm_inf;
 use crate::problem::NonlinearProgram;
 use answer::{Answer, LeastSquares};
-use form::{Form, Model};
+use form::{Form, Kind, Model};
 use line_search::{LineSearch, Taken};
 use newton::{Newton, Step};
 use phase::{Iterate, Shape};
@@ -151,23 +151,34 @@ impl InteriorPoint {
         };
         let mut outcome = Outcome::RestorationFailed;
         if equations <= free {
-            outcome = attempt.solve(false, &start, run, &mut answer)?;
+            outcome = attempt.solve(Kind::Problem, &start, run, &mut answer)?;
         }
         // more equations than variables, or a failure to satisfy them: the least sum of squares decides what is possible
         let least_squares = equations > 0 && !matches!(outcome, Outcome::Optimal | Outcome::Acceptable);
-        if least_squares && attempt.may_go_on(outcome, run) && (equations > free || attempt.violates(&answer)) {
+        if least_squares && attempt.may_go_on(outcome, run) && (equations > free || attempt.violates(&answer))
+        {
             let mut fitted = Answer::new(attempt.evaluator);
             let first = Start { x: start.x, ..Start::default() };
-            let fit = attempt.solve(true, &first, run, &mut fitted)?;
+            let mut fit = attempt.solve(Kind::LeastSquares, &first, run, &mut fitted)?;
+            if attempt.may_go_on(fit, run)
+                && !matches!(fit, Outcome::Optimal | Outcome::LeastSquaresStationary)
+            {
+                fit = attempt.solve(Kind::GaussNewton, &first, run, &mut fitted)?;
+            }
             if fit == Outcome::Optimal {
                 let again = Start { x: Some(&fitted.x), ..Start::default() };
-                outcome = attempt.solve(false, &again, run, &mut answer)?;
+                outcome = attempt.solve(Kind::Problem, &again, run, &mut answer)?;
             } else if equations > free {
                 (outcome, answer) = (fit, fitted);
             } else if attempt.may_go_on(fit, run) && attempt.crawled {
                 let from = answer.x.clone();
                 attempt.patient = true;
-                outcome = attempt.solve(false, &Start { x: Some(&from), ..Start::default() }, run, &mut answer)?;
+                outcome = attempt.solve(
+                    Kind::Problem,
+                    &Start { x: Some(&from), ..Start::default() },
+                    run,
+                    &mut answer,
+                )?;
             } else if matches!(fit, Outcome::TimeLimit | Outcome::Interrupted | Outcome::IterationLimit) {
                 outcome = fit;
             }
@@ -209,13 +220,13 @@ impl Attempt<'_, '_, '_> {
     /// Solves the problem or its least-squares form; the answer is that of the last iterate.
     fn solve(
         &mut self,
-        least_squares: bool,
+        kind: Kind,
         start: &Start,
         run: &mut Run,
         answer: &mut Answer,
     ) -> Result<Outcome, Error> {
         let relaxation = self.solver.bound_relaxation;
-        let form = Form::new(self.evaluator, &self.constants, least_squares, relaxation);
+        let form = Form::new(self.evaluator, &self.constants, kind, relaxation);
         let work = &mut *self.work;
         if let Some((row, violation)) = form.broken_row {
             work.notes.push(format!(
@@ -229,9 +240,9 @@ impl Attempt<'_, '_, '_> {
         let given = start.multipliers.is_some();
         let outcome = match Phase::at_start(&mut tools, start, given, self.solver.limits.tolerance)? {
             Some(mut phase) => {
-                phase.crawl.patient = self.patient || least_squares;
+                phase.crawl.patient = kind == Kind::Problem && self.patient || kind == Kind::GaussNewton;
                 let outcome = phase.iterate(&mut tools, run, self.log, answer)?;
-                self.crawled |= phase.crawl.is_enough();
+                self.crawled |= kind == Kind::Problem && phase.crawl.is_enough();
                 answer.take(&phase.shape, &mut tools.model, &phase.at);
                 if phase.newton.shifts.dependent > 0 {
                     work.notes.push(format!(
@@ -318,7 +329,8 @@ impl Phase {
             match taken {
                 Some(taken) => {
                     log.taken(taken, self);
-                    self.crawl.note(taken.primal, self.at.pair.theta);
+                    let fitting = tools.model.form.least_squares;
+                    self.crawl.note(taken.primal, if fitting { f64::NAN } else { self.at.pair.theta });
                     if tools.model.form.least_squares {
                         let strayed = taken.trials >= MANY_TRIALS;
                         self.newton.shifts.restrain(strayed);
@@ -358,6 +370,9 @@ impl Phase {
             }
             self.settled += usize::from(fit.error <= self.tolerance);
             let stationary = fit.is_stationary(self.tolerance) || self.settled > SETTLED_ITERATIONS;
+            if !stationary && self.crawl.is_enough() {
+                return Some(Outcome::LineSearchFailed);
+            }
             return stationary.then_some(Outcome::LeastSquaresStationary);
         }
         if self.crawl.is_enough() && norm_inf(&self.at.residual) > self.tolerance {
@@ -385,7 +400,11 @@ impl Phase {
             }
             let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
             let stationary = fit.error <= self.tolerance;
-            return Ok(Some(if stationary { Outcome::LeastSquaresStationary } else { Outcome::LineSearchFailed }));
+            return Ok(Some(if stationary {
+                Outcome::LeastSquaresStationary
+            } else {
+                Outcome::LineSearchFailed
+            }));
         }
         if self.at.pair.theta <= 1e-2 * self.tolerance || self.shape.m == 0 {
             return stuck(self, tools, answer, Outcome::LineSearchFailed);
@@ -455,8 +474,11 @@ impl Crawl {
     /// So many short steps, without the violation halved, are enough.
     const ENOUGH: usize = 60;
 
+    /// A violation of NaN isn't looked at: there any longer step is progress.
     fn note(&mut self, step: f64, violation: f64) {
-        if !(violation > 0.5 * self.violation) || self.count == 0 {
+        let progress =
+            if violation.is_nan() { step >= Self::SHORT } else { violation <= 0.5 * self.violation };
+        if progress || self.count == 0 {
             (self.count, self.violation) = (0, violation);
         }
         self.count += usize::from(step < Self::SHORT);

@@ -122,8 +122,8 @@ impl Newton {
         self.set_diagonal(shape, form, at);
         self.set_right_hand_side(shape, at);
         self.shifts.start(shape.mu);
-        let least_squares = form.least_squares && shape.elastic.is_none();
-        let mut factored = self.factor_with_right_inertia(shape, kkt, at, least_squares)?;
+        let gauss_newton = form.gauss_newton && shape.elastic.is_none();
+        let mut factored = self.factor_with_right_inertia(shape, kkt, at, gauss_newton)?;
         while factored {
             if self.solve(shape, form, kkt, at, step)? <= USELESS_RATIO {
                 return Ok(true);
@@ -135,7 +135,7 @@ impl Newton {
                 }
             }
             factored = self.shifts.after_singular(shape.mu)
-                && self.factor_with_right_inertia(shape, kkt, at, least_squares)?;
+                && self.factor_with_right_inertia(shape, kkt, at, gauss_newton)?;
         }
         Ok(false)
     }
@@ -180,14 +180,14 @@ impl Newton {
         shape: &Shape,
         kkt: &mut KktMatrix,
         at: &Iterate,
-        least_squares: bool,
+        gauss_newton: bool,
     ) -> Result<bool, Error> {
         loop {
             let inertia = self.factor(shape, kkt, at)?;
             if inertia == right(shape) {
                 return Ok(true);
             }
-            if least_squares && self.hessian.iter().any(|w| *w != 0.0) {
+            if gauss_newton && self.hessian.iter().any(|w| *w != 0.0) {
                 // Gauss and Newton: what is left without the rows' second derivatives is never indefinite
                 self.hessian.fill(0.0);
                 continue;
