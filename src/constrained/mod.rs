@@ -29,7 +29,7 @@ mod termination;
 pub use certificate::{Answer, Certificate, SecondOrder, certify};
 pub use error::{Error, EvaluationError};
 pub use evaluator::{Bounds, Evaluator};
-pub use interior_point::InteriorPoint;
+pub use interior_point::{InteriorPoint, SecondDerivatives, Sensitivity};
 pub use scaling::Scaling;
 pub use sketch_newton::SketchNewton;
 pub use solution::{Outcome, Seconds, Solution, Start};

@@ -5,8 +5,9 @@
 //! equations have a free s too, and the objective is |s|^2 / 2 over those: what is left of equations that have no
 //! common solution.
 
+use super::super::EvaluationError;
 use super::super::evaluator::Evaluator;
-use super::super::{Error, EvaluationError};
+use super::second::Differences;
 use crate::problem::nonlinear::Pattern;
 
 /// Marks a variable or row that isn't kept.
@@ -199,15 +200,20 @@ pub(super) struct Model<'e, 'p> {
     j: Vec<f64>,
     w: Vec<f64>,
     y: Vec<f64>,
+    differences: Option<Differences>,
+    /// Whether W depends on neither x nor y; then whether it is known already.
+    pub constant_hessian: bool,
+    hessian_known: bool,
 }
 
 impl<'e, 'p> Model<'e, 'p> {
-    pub fn new(evaluator: &'e mut Evaluator<'p>, form: Form) -> Result<Self, Error> {
+    pub fn new(evaluator: &'e mut Evaluator<'p>, form: Form, by_differences: bool) -> Self {
         let (n, m) = (evaluator.variables(), evaluator.rows());
         let nonzeros = evaluator.jacobian_pattern().nnz();
         let second = evaluator.hessian_pattern().map_or(0, Pattern::nnz);
+        let differences = by_differences.then(|| Differences::new(&form.hessian, evaluator));
         let x = form.template.clone();
-        Ok(Self {
+        Self {
             evaluator,
             form,
             x,
@@ -216,7 +222,10 @@ impl<'e, 'p> Model<'e, 'p> {
             j: vec![0.0; nonzeros],
             w: vec![0.0; second],
             y: vec![0.0; m],
-        })
+            differences,
+            constant_hessian: false,
+            hessian_known: false,
+        }
     }
 
     fn place(&mut self, v: &[f64]) {
@@ -272,12 +281,21 @@ impl<'e, 'p> Model<'e, 'p> {
         y: &[f64],
         hessian: &mut Vec<f64>,
     ) -> Result<(), EvaluationError> {
+        if self.hessian_known {
+            return Ok(());
+        }
         self.place(v);
         self.y.fill(0.0);
         for (&i, &value) in self.form.rows.iter().zip(y) {
             self.y[i as usize] = value;
         }
         let sigma = if self.form.least_squares { 0.0 } else { sigma };
+        // restorations change sigma, least squares never has one
+        self.hessian_known = self.constant_hessian && sigma == 1.0;
+        if let Some(differences) = &mut self.differences {
+            let point = (&self.x[..], sigma, &self.y[..]);
+            return differences.hessian(self.evaluator, &self.form.hessian, &self.form.free, point, hessian);
+        }
         self.evaluator.hessian(&self.x, sigma, &self.y, &mut self.w)?;
         self.form.hessian.take(&mut self.w, hessian);
         Ok(())

@@ -52,6 +52,8 @@ pub(super) struct Shifts {
     witnesses: usize,
     /// How many matrices needed dc.
     pub dependent: u64,
+    /// How many needed dw.
+    pub shifted: u64,
 }
 
 impl Default for Shifts {
@@ -67,6 +69,7 @@ impl Default for Shifts {
             trial: Trial::None,
             witnesses: 0,
             dependent: 0,
+            shifted: 0,
         }
     }
 }
@@ -77,6 +80,7 @@ impl Shifts {
         self.conclude();
         if self.dw > 0.0 && !self.lifted {
             self.last_dw = self.dw;
+            self.shifted += 1;
         }
         self.lifted = false;
         self.dependent += u64::from(self.dc > 0.0);

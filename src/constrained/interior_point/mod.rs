@@ -16,6 +16,8 @@
 //! | `filter`, `line_search` | which steps are taken |
 //! | `restoration` | the way back to feasibility |
 //! | `answer` | from iterates to answers of the problem itself |
+//! | `second` | second derivatives by differences |
+//! | `sensitivity` | how a solution moves with the problem |
 
 mod answer;
 mod barrier;
@@ -26,6 +28,8 @@ mod line_search;
 mod newton;
 mod phase;
 mod restoration;
+mod second;
+mod sensitivity;
 mod start;
 
 use super::error::Error;
@@ -42,6 +46,8 @@ use line_search::{LineSearch, Taken};
 use newton::{Newton, Step};
 use phase::{Iterate, Shape};
 use restoration::Restored;
+pub use second::SecondDerivatives;
+pub use sensitivity::Sensitivity;
 
 /// Names of the trace's own columns.
 pub const COLUMNS: [&str; 8] =
@@ -68,12 +74,14 @@ pub struct InteriorPoint {
     pub scaling: bool,
     /// Bounds move outwards by this share of their size, at least of one, while the problem is solved.
     pub bound_relaxation: f64,
+    /// Where second derivatives come from.
+    pub second_derivatives: SecondDerivatives,
 }
 
 impl Default for InteriorPoint {
     fn default() -> Self {
         let limits = Limits { tolerance: 1e-8, max_iterations: 3000, time_limit: None };
-        Self { limits, scaling: true, bound_relaxation: 0.0 }
+        Self { limits, scaling: true, bound_relaxation: 0.0, second_derivatives: SecondDerivatives::Exact }
     }
 }
 
@@ -122,16 +130,31 @@ impl InteriorPoint {
         self.limits.check().map_err(Error::Option)?;
         let mut evaluator = Evaluator::new(problem)?;
         start::check(&start, evaluator.variables(), evaluator.rows())?;
+        if !(self.bound_relaxation >= 0.0 && self.bound_relaxation < 1.0) {
+            let value = self.bound_relaxation;
+            return Err(Error::Option(format!("bound_relaxation is {value}; it must lie in [0, 1)")));
+        }
+        if evaluator.hessian_pattern().is_none() {
+            return Err(Error::Unsupported("the Hessian has too many entries to be stored".into()));
+        }
         let mut run = Run::start(&self.limits, monitor, &COLUMNS);
+        let linear = (0..problem.constraint_count()).all(|row| problem.is_linear(row));
+        let quadratic = linear && has_constant_hessian(&mut evaluator);
         if self.scaling {
             evaluator.scale_by_start();
         }
-        let finished = self.run(&mut evaluator, &start, &mut run)?;
+        let finished = self.run(&mut evaluator, &start, quadratic, &mut run)?;
         Solution::close(finished, &mut evaluator, run)
     }
 
     /// Chooses the form, iterates, and unscales the answer.
-    fn run(&self, evaluator: &mut Evaluator, start: &Start, run: &mut Run) -> Result<Finished, Error> {
+    fn run(
+        &self,
+        evaluator: &mut Evaluator,
+        start: &Start,
+        quadratic: bool,
+        run: &mut Run,
+    ) -> Result<Finished, Error> {
         let mut answer = Answer::new(evaluator);
         let mut log = Log::default();
         let mut work = Work::default();
@@ -146,6 +169,7 @@ impl InteriorPoint {
             constants,
             log: &mut log,
             work: &mut work,
+            quadratic,
             patient: equations == 0,
             crawled: false,
         };
@@ -210,6 +234,8 @@ struct Attempt<'a, 'e, 'p> {
     constants: Vec<f64>,
     log: &'a mut Log,
     work: &'a mut Work,
+    /// Whether rows are linear and the Hessian is constant.
+    quadratic: bool,
     /// Whether slow progress is to be borne.
     patient: bool,
     /// Whether the last attempt ended for slow progress.
@@ -236,7 +262,9 @@ impl Attempt<'_, '_, '_> {
             return Ok(Outcome::LocallyInfeasible);
         }
         let kkt = KktMatrix::new(&form.hessian.pattern, &form.jacobian.pattern)?;
-        let mut tools = Tools { model: Model::new(self.evaluator, form)?, kkt };
+        let by_differences = self.solver.second_derivatives == SecondDerivatives::Differences;
+        let mut tools = Tools { model: Model::new(self.evaluator, form, by_differences), kkt };
+        tools.model.constant_hessian = self.quadratic;
         let given = start.multipliers.is_some();
         let outcome = match Phase::at_start(&mut tools, start, given, self.solver.limits.tolerance)? {
             Some(mut phase) => {
@@ -244,6 +272,9 @@ impl Attempt<'_, '_, '_> {
                 let outcome = phase.iterate(&mut tools, run, self.log, answer)?;
                 self.crawled |= kind == Kind::Problem && phase.crawl.is_enough();
                 answer.take(&phase.shape, &mut tools.model, &phase.at);
+                if self.quadratic && kind == Kind::Problem {
+                    work.notes.push(phase.newton.kind_of_quadratic().into());
+                }
                 if phase.newton.shifts.dependent > 0 {
                     work.notes.push(format!(
                         "the constraints' gradients were linearly dependent in {} iterations",
@@ -278,6 +309,22 @@ struct Work {
     factorizations: u64,
     seconds: f64,
     notes: Vec<String>,
+}
+
+/// Whether the Hessian of f is the same at the start and away from it, as far as rounding shows.
+fn has_constant_hessian(evaluator: &mut Evaluator) -> bool {
+    let count = evaluator.hessian_pattern().map_or(0, |pattern| pattern.nnz());
+    let y = vec![0.0; evaluator.rows()];
+    let mut values = [vec![0.0; count], vec![0.0; count]];
+    for (side, values) in values.iter_mut().enumerate() {
+        let shift = |(j, x): (usize, &f64)| x + side as f64 * (0.7 + (j as f64).sin()) * (1.0 + x.abs());
+        let x: Vec<f64> = evaluator.start().iter().enumerate().map(shift).collect();
+        if evaluator.hessian(&x, 1.0, &y, values).is_err() {
+            return false;
+        }
+    }
+    let [here, there] = &values;
+    here.iter().zip(there).all(|(a, b)| (a - b).abs() <= 1e-12 * a.abs().max(b.abs()))
 }
 
 /// Numbers of equations and of free variables.

@@ -100,6 +100,17 @@ impl Newton {
         model.hessian(&at.u[..model.form.primal()], sigma, &at.y, &mut self.hessian)
     }
 
+    /// What a problem with linear rows and a constant Hessian is, once it is solved.
+    pub fn kind_of_quadratic(&self) -> &'static str {
+        if self.hessian.iter().all(|w| *w == 0.0) {
+            "a linear program"
+        } else if self.shifts.shifted == 0 {
+            "a quadratic program, convex on its constraints"
+        } else {
+            "a nonconvex quadratic program"
+        }
+    }
+
     /// Goes on without second derivatives, where they aren't finite: the shifts stand for them. Always true.
     pub fn forget_hessian(&mut self) -> bool {
         self.hessian.fill(0.0);
