@@ -5,13 +5,16 @@
 
 use std::time::Instant;
 
-use sprs::CsMatI;
+use sprs::{CsMatI, CsMatViewI};
 
 use crate::linalg::factor::{DenseIndefinite, FactorError, Inertia, SparseIndefinite};
 use crate::problem::nonlinear::{Pattern, entries};
 
 /// Systems up to this size are factored densely: there a sparse code spends most of its time on bookkeeping.
 const DENSE: usize = 100;
+/// Larger ones too, where so much of the lower triangle is stored.
+const LARGEST_DENSE: usize = 3000;
+const FULL: f64 = 0.3;
 /// Steps of iterative refinement.
 const REFINEMENT_STEPS: usize = 5;
 /// A residual above this, relative to the right-hand side, says that the factors are of no use.
@@ -75,7 +78,9 @@ impl KktMatrix {
         }
         let values = vec![0.0; indices.len()];
         let [hessian_positions, jacobian_positions] = positions;
-        let factors = if size <= DENSE {
+        // a sparse code on a full matrix only adds bookkeeping
+        let full = size <= LARGEST_DENSE && indices.len() as f64 > FULL * 0.5 * (size * size) as f64;
+        let factors = if size <= DENSE || full {
             Factors::Dense { factors: DenseIndefinite::new(), matrix: vec![0.0; size * size] }
         } else {
             Factors::Sparse(Box::default())
@@ -99,6 +104,11 @@ impl KktMatrix {
     /// n + m.
     pub fn size(&self) -> usize {
         self.n + self.m
+    }
+
+    /// K as last factored: the lower triangle by rows.
+    pub fn lower(&self) -> CsMatViewI<'_, f64, u32> {
+        self.matrix.view()
     }
 
     /// Factorisations so far.

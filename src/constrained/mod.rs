@@ -31,6 +31,6 @@ pub use error::{Error, EvaluationError};
 pub use evaluator::{Bounds, Evaluator};
 pub use interior_point::{InteriorPoint, SecondDerivatives, Sensitivity};
 pub use scaling::Scaling;
-pub use sketch_newton::SketchNewton;
+pub use sketch_newton::{Accuracy, InnerSolver, SketchNewton};
 pub use solution::{Outcome, Seconds, Solution, Start};
 pub use termination::{KktError, Parts, Point};

@@ -8,6 +8,7 @@
 //! - [`forest`]: systems without cycles in linear time, and cuts of a graph into such;
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
 //! - [`sketch`]: random matrices that shorten tall ones;
+//! - [`sketch_project`]: sketch-and-project solvers of symmetric systems;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line.
 
 pub mod block;
@@ -21,6 +22,7 @@ pub mod line_search;
 mod normal;
 pub mod product;
 pub mod sketch;
+pub mod sketch_project;
 
 pub use block::ColumnBlock;
 pub use design::{DesignError, DesignMatrix, Standardization, VectorView};

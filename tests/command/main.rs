@@ -5,6 +5,7 @@
 mod contract;
 mod fits;
 mod inputs;
+mod nlp;
 mod pictures;
 mod runs;
 mod sif;

@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use gradus::constrained::{
-    Bounds, InteriorPoint, SecondOrder, SketchNewton, Solution, Start, certify, interior_point, log,
-    sketch_newton,
+    Accuracy, Bounds, InnerSolver, InteriorPoint, SecondOrder, SketchNewton, Solution, Start, certify,
+    interior_point, log, sketch_newton,
 };
-use gradus::control::{Limits, Monitor};
+use gradus::control::{Limits, Monitor, Status};
 use gradus::problem::{NonlinearProgram, check_derivatives};
 use gradus::read::sif::SifProblem;
 use serde_json::{Value, json};
@@ -43,6 +44,7 @@ enum Method {
 Examples:
   gradus nlp data/sif/HSX78.SIF
   gradus nlp data/sif/TRIDIEQ.SIF --param N=1000 --log
+  gradus nlp data/sif/HSX7.SIF --inner kaczmarz --seed 1
   gradus nlp data/sif/HSX40.SIF --json --solution answer.json"
 )]
 pub struct Arguments {
@@ -57,6 +59,18 @@ pub struct Arguments {
     /// Multipliers to start from; by default those of least squares.
     #[arg(long, value_name = "FILE")]
     multipliers: Option<String>,
+    /// How sketch-newton solves its linear systems.
+    #[arg(long, value_name = "SOLVER", default_value = "direct", value_parser = names(&InnerSolver::NAMES))]
+    inner: String,
+    /// How accurately an iterative solver solves them.
+    #[arg(long, value_name = "RULE", default_value = "practical", value_parser = names(&Accuracy::NAMES))]
+    accuracy: String,
+    /// Steps of an iterative solver within one iteration.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    inner_limit: u64,
+    /// sketch-newton as published, without the additions that help where its line search crawls.
+    #[arg(long)]
+    plain: bool,
     /// Solve the problem as it is, not scaled by the gradients at the start.
     #[arg(long)]
     no_scaling: bool,
@@ -77,6 +91,8 @@ pub struct Arguments {
 enum Solver {
     SketchNewton(SketchNewton),
     InteriorPoint(InteriorPoint),
+    /// The second where the first stalls.
+    OneAfterTheOther(InteriorPoint, SketchNewton),
 }
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
@@ -124,22 +140,33 @@ impl Solver {
     /// The only place that decides which solver takes which problem.
     fn choose(arguments: &Arguments, limits: Limits, problem: &SifProblem) -> Result<Self, Failure> {
         let scaling = !arguments.no_scaling;
+        let bounds = Bounds::of(problem)?;
+        let (n, m) = (problem.variable_count(), problem.constraint_count());
+        let equations_only = bounds.equations_only() && m <= n;
+        let sketch_newton = SketchNewton {
+            limits: limits.clone(),
+            scaling,
+            inner: chosen(&InnerSolver::NAMES, &arguments.inner, InnerSolver::Direct),
+            accuracy: chosen(&Accuracy::NAMES, &arguments.accuracy, Accuracy::Practical),
+            inner_limit: arguments.inner_limit as usize,
+            safeguards: !arguments.plain,
+            seed: arguments.common.seed,
+            ..Default::default()
+        };
+        let interior_point = InteriorPoint { limits, scaling, ..Default::default() };
+        // these options say something to the one method alone
+        let asked = arguments.plain || sketch_newton.inner != InnerSolver::Direct;
         match arguments.method {
-            Method::Auto | Method::InteriorPoint => {
-                Ok(Self::InteriorPoint(InteriorPoint { limits, scaling, ..Default::default() }))
-            }
-            Method::SketchNewton => {
-                let bounds = Bounds::of(problem)?;
-                let (n, m) = (problem.variable_count(), problem.constraint_count());
-                if bounds.equations_only() && m <= n {
-                    return Ok(Self::SketchNewton(SketchNewton { limits, scaling }));
-                }
-                Err(Failure::Input(anyhow::anyhow!(
-                    "{}: {}: sketch-newton takes equations alone, no more of them than variables; use --method interior-point",
-                    problem.metadata().name,
-                    why_not(&bounds, n, m)
-                )))
-            }
+            Method::InteriorPoint => Ok(Self::InteriorPoint(interior_point)),
+            Method::Auto if asked && equations_only => Ok(Self::SketchNewton(sketch_newton)),
+            Method::Auto if equations_only => Ok(Self::OneAfterTheOther(interior_point, sketch_newton)),
+            Method::Auto => Ok(Self::InteriorPoint(interior_point)),
+            Method::SketchNewton if equations_only => Ok(Self::SketchNewton(sketch_newton)),
+            Method::SketchNewton => Err(Failure::Input(anyhow::anyhow!(
+                "{}: {}: sketch-newton takes equations alone, no more of them than variables; use --method interior-point",
+                problem.metadata().name,
+                why_not(&bounds, n, m)
+            ))),
         }
     }
 
@@ -147,7 +174,7 @@ impl Solver {
     fn columns(&self) -> &'static [&'static str] {
         match self {
             Self::SketchNewton(_) => &sketch_newton::COLUMNS,
-            Self::InteriorPoint(_) => &interior_point::COLUMNS,
+            Self::InteriorPoint(_) | Self::OneAfterTheOther(..) => &interior_point::COLUMNS,
         }
     }
 
@@ -155,8 +182,24 @@ impl Solver {
         match self {
             Self::SketchNewton(solver) => Ok(solver.solve_with(problem, start, monitor)?),
             Self::InteriorPoint(solver) => Ok(solver.solve_with(problem, start, monitor)?),
+            Self::OneAfterTheOther(first, second) => {
+                let solution = first.solve_with(problem, start, monitor)?;
+                if !matches!(solution.status, Status::Stalled | Status::Infeasible) {
+                    return Ok(solution);
+                }
+                let another = second.solve_with(problem, start, monitor)?;
+                Ok(if another.status == Status::Solved { another } else { solution })
+            }
         }
     }
+}
+
+fn names<T>(all: &[(&'static str, T)]) -> PossibleValuesParser {
+    all.iter().map(|(name, _)| *name).collect::<Vec<_>>().into()
+}
+
+fn chosen<T: Copy>(all: &[(&'static str, T)], name: &str, default: T) -> T {
+    all.iter().find(|(known, _)| *known == name).map_or(default, |(_, value)| *value)
 }
 
 /// What keeps the method for equations from taking a problem.

@@ -25,6 +25,7 @@ const LOST: f64 = 1e10;
 /// What the last steps were like.
 #[derive(Default)]
 pub(super) struct Globalization {
+    safeguards: bool,
     shortened: usize,
     patience: usize,
     watched: Option<Watched>,
@@ -54,8 +55,9 @@ impl Watched {
 }
 
 impl Globalization {
-    pub fn new() -> Self {
-        Self { patience: PATIENCE, ..Self::default() }
+    /// With the additions to the published method, or without.
+    pub fn new(safeguards: bool) -> Self {
+        Self { safeguards, patience: if safeguards { PATIENCE } else { usize::MAX }, ..Self::default() }
     }
 
     /// Computes a step and moves the state along it; the length of the step, or None.
@@ -82,7 +84,7 @@ impl Globalization {
         let first_slope = slope;
         while let Some(along) = slope {
             if let Some(alpha) = self.search(state, newton, penalties, along, SHORT_STEP) {
-                if newton.shift() > 0.0 {
+                if self.safeguards && newton.shift() > 0.0 {
                     newton.refresh_multipliers(state, penalties)?;
                 }
                 return Ok(Some(alpha));
@@ -154,7 +156,7 @@ impl Globalization {
             state.accept();
             return true;
         }
-        if norm(&state.trial.c) < norm(&state.at.c) || !newton.correct(state) {
+        if !self.safeguards || norm(&state.trial.c) < norm(&state.at.c) || !newton.correct(state) {
             return false;
         }
         let taken = state.try_corrected().is_ok() && penalties.accepts(state, slope, 1.0);

@@ -3,13 +3,14 @@
 //! Along (dx, dy): dM = grad L'dx + c'dy + eta1 c'J dx + eta2 grad L'(W dx + J'dy), with the true Hessian W of the
 //! Lagrangian.
 
+use super::options::SketchNewton;
 use super::state::{State, Values};
 use crate::linalg::product::dot;
 
 /// Sufficient decrease.
 pub(super) const ARMIJO: f64 = 0.1;
 /// Growth of the penalties: eta1 by the square of it, 1 / eta2 by itself.
-const GROWTH: f64 = 1.5;
+pub(super) const GROWTH: f64 = 1.5;
 /// Where the penalties end.
 const LARGEST: f64 = 1e8;
 const SMALLEST: f64 = 1e-8;
@@ -23,13 +24,12 @@ pub(super) struct Penalties {
     pub lagrangian: f64,
 }
 
-impl Default for Penalties {
-    fn default() -> Self {
-        Self { constraints: 1.0, lagrangian: 0.1 }
-    }
-}
-
 impl Penalties {
+    /// Those of a run's start.
+    pub fn first(options: &SketchNewton) -> Self {
+        Self { constraints: options.constraint_penalty, lagrangian: options.lagrangian_penalty }
+    }
+
     /// eta1 up, eta2 down. False at the caps.
     pub fn sharpen(&mut self) -> bool {
         if self.constraints > LARGEST || self.lagrangian < SMALLEST {

@@ -3,18 +3,23 @@
 //!
 //! - `merit`: the augmented Lagrangian, its penalties, its line search;
 //! - `state`: the iterate and everything evaluated there;
-//! - `newton`: the linear systems and how well they are solved.
+//! - `globalization`, `restoration`: which steps are taken, and what is done where none will do;
+//! - `newton`, `inexact`: the linear systems, solved by factors or by iterations;
+//! - `options`: all that can be chosen.
 
 mod globalization;
+mod inexact;
 mod merit;
 mod newton;
+mod options;
 mod restoration;
 mod state;
 
 use super::error::Error;
 use super::evaluator::Evaluator;
 use super::solution::{Finished, Outcome, Solution, Start};
-use crate::control::{Limits, Monitor, Run};
+use super::termination::KktError;
+use crate::control::{Monitor, Run};
 use crate::problem::NonlinearProgram;
 use globalization::Globalization;
 use merit::Penalties;
@@ -22,30 +27,11 @@ use newton::Newton;
 use restoration::{Restorations, Restored, restore};
 use state::State;
 
+pub use options::{Accuracy, InnerSolver, SketchNewton};
+
 /// Names of the trace's own columns.
 pub const COLUMNS: [&str; 8] =
     ["violation", "dual", "residual", "step", "shift", "penalty_c", "penalty_l", "inner"];
-
-/// Newton on the exact augmented Lagrangian, for problems with equations alone and no more of them than variables.
-///
-/// Each iteration solves [W + dw I, J'; J, -dc I] d = -(grad L; c) for the step in x and multipliers together and
-/// searches along it on f + y'c + eta1 |c|^2 / 2 + eta2 |grad L|^2 / 2, whose penalties adapt until d is a descent
-/// direction. Cost of an iteration: one evaluation of W, one factorisation or many products, and one evaluation of f, c, g, J
-/// per trial step.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SketchNewton {
-    /// When to stop; the tolerance is compared with the error E, see [`KktError`](super::KktError).
-    pub limits: Limits,
-    /// Whether functions are scaled by their gradients at the start.
-    pub scaling: bool,
-}
-
-impl Default for SketchNewton {
-    fn default() -> Self {
-        let limits = Limits { tolerance: 1e-8, max_iterations: 3000, time_limit: None };
-        Self { limits, scaling: true }
-    }
-}
 
 impl SketchNewton {
     /// Solves from the problem's start.
@@ -66,17 +52,16 @@ impl SketchNewton {
         start: Start,
         monitor: &mut Monitor,
     ) -> Result<Solution, Error> {
-        self.limits.check().map_err(Error::Option)?;
+        self.check()?;
         let mut evaluator = Evaluator::new(problem)?;
         refuse_unsupported(&evaluator)?;
         let mut run = Run::start(&self.limits, monitor, &COLUMNS);
         if self.scaling {
             evaluator.scale_by_start();
         }
-        let mut newton = Newton::new(&evaluator)?;
+        let mut newton = Newton::new(self, &evaluator)?;
         let mut state = State::new(&mut evaluator, start, &mut newton)?;
-        let mut penalties = Penalties::default();
-        let outcome = iterate(&mut state, &mut newton, &mut penalties, &mut run)?;
+        let outcome = self.iterate(&mut state, &mut newton, &mut run)?;
         let (x, multipliers) = state.into_answer();
         let finished = Finished {
             method: "sketch-newton",
@@ -91,60 +76,85 @@ impl SketchNewton {
         };
         Solution::close(finished, &mut evaluator, run)
     }
-}
 
-/// The main loop.
-fn iterate(
-    state: &mut State,
-    newton: &mut Newton,
-    penalties: &mut Penalties,
-    run: &mut Run,
-) -> Result<Outcome, Error> {
-    if !state.is_defined() {
-        return Ok(Outcome::EvaluationError);
-    }
-    let (mut globalization, mut restorations) = (Globalization::new(), Restorations::default());
-    let mut step = 0.0;
-    loop {
-        let error = state.kkt_error();
-        let tolerance = run.limits().tolerance;
-        let columns = [
-            error.scaled.constraint_violation,
-            error.scaled.dual_infeasibility,
-            state.residual_norm(),
-            step,
-            newton.shift(),
-            penalties.constraints,
-            penalties.lagrangian,
-            newton.inner_steps() as f64,
-        ];
-        if let Some(status) = run.record(state.objective(), error.certificate(tolerance), &columns) {
-            return Ok(status.into());
-        }
-        if state.diverges() {
-            return Ok(Outcome::Diverging);
-        }
-        if state.evaluate_hessian().is_err() {
+    /// The main loop.
+    fn iterate(&self, state: &mut State, newton: &mut Newton, run: &mut Run) -> Result<Outcome, Error> {
+        let mut penalties = Penalties::first(self);
+        let mut globalization = Globalization::new(self.safeguards);
+        let (mut restorations, mut patience) = (Restorations::default(), Patience::default());
+        let mut step = 0.0;
+        if !state.is_defined() {
             return Ok(Outcome::EvaluationError);
         }
-        let moved = globalization.advance(state, newton, penalties, run)?;
-        if moved.is_none() && error.is_acceptable() {
-            return Ok(Outcome::Acceptable);
-        }
-        if restorations.are_due(moved) {
-            let restored = restore(state, newton, run)?;
-            if restored == Restored::Stationary {
-                return Ok(Outcome::LocallyInfeasible);
+        loop {
+            let error = state.kkt_error();
+            let columns = [
+                error.scaled.constraint_violation,
+                error.scaled.dual_infeasibility,
+                state.residual_norm(),
+                step,
+                newton.shift(),
+                penalties.constraints,
+                penalties.lagrangian,
+                newton.inner_steps() as f64,
+            ];
+            let certificate = error.certificate(run.limits().tolerance);
+            if let Some(status) = run.record(state.objective(), certificate, &columns) {
+                return Ok(status.into());
             }
-            newton.restart(state)?;
-            (*penalties, globalization) = (Penalties::default(), Globalization::new());
-            step = 0.0;
-            continue;
+            if state.diverges() {
+                return Ok(Outcome::Diverging);
+            }
+            if state.evaluate_hessian().is_err() {
+                return Ok(Outcome::EvaluationError);
+            }
+            let moved = globalization.advance(state, newton, &mut penalties, run)?;
+            if let Some(status) = run.should_stop() {
+                return Ok(status.into());
+            }
+            if patience.is_over(&error, moved) {
+                return Ok(Outcome::Acceptable);
+            }
+            if self.safeguards && !state.at.y.is_empty() && restorations.are_due(moved) {
+                if restore(state, newton, run)? == Restored::Stationary {
+                    return Ok(Outcome::LocallyInfeasible);
+                }
+                newton.restart(state)?;
+                penalties = Penalties::first(self);
+                globalization = Globalization::new(true);
+                step = 0.0;
+                continue;
+            }
+            match moved {
+                Some(accepted) => step = accepted,
+                None => return Ok(Outcome::LineSearchFailed),
+            }
         }
-        match moved {
-            Some(accepted) => step = accepted,
-            None => return Ok(Outcome::LineSearchFailed),
+    }
+}
+
+/// Iterations in a row at acceptable points without much progress after which the best of them is kept.
+const ACCEPTABLE_ITERATIONS: usize = 15;
+
+/// Watches for iterations that go nowhere near the end.
+#[derive(Default)]
+struct Patience {
+    iterations: usize,
+    best: f64,
+}
+
+impl Patience {
+    /// Whether to stop at an acceptable point, after a step or none at all from it.
+    fn is_over(&mut self, error: &KktError, moved: Option<f64>) -> bool {
+        if !error.is_acceptable() {
+            self.iterations = 0;
+            return false;
         }
+        if self.iterations == 0 || error.error < 0.5 * self.best {
+            (self.iterations, self.best) = (0, error.error);
+        }
+        self.iterations += 1;
+        moved.is_none() || self.iterations >= ACCEPTABLE_ITERATIONS
     }
 }
 

@@ -3,12 +3,13 @@
 use super::super::error::Error;
 use super::super::evaluator::Evaluator;
 use super::super::kkt::{KktMatrix, Regularization};
+use super::inexact::Inexact;
 use super::merit::{Penalties, Slope};
+use super::options::SketchNewton;
 use super::state::State;
 use crate::control::{Counts, Run};
 use crate::linalg::factor::FactorError;
 use crate::linalg::product::norm_inf;
-use crate::problem::nonlinear::Pattern;
 
 /// dc where constraints are dependent.
 const DEPENDENT_SHIFT: f64 = 1e-8;
@@ -25,16 +26,22 @@ pub(super) struct Newton {
     shifts: Regularization,
     right_hand_side: Vec<f64>,
     has_factors: bool,
+    /// None for direct solves.
+    inexact: Option<Inexact>,
+    softens: bool,
 }
 
 impl Newton {
-    pub fn new(evaluator: &Evaluator) -> Result<Self, Error> {
-        let n = evaluator.variables();
-        let none = Pattern::zero((n, n));
-        let hessian = evaluator.hessian_pattern().unwrap_or(&none);
+    pub fn new(options: &SketchNewton, evaluator: &Evaluator) -> Result<Self, Error> {
+        let hessian = evaluator.hessian_pattern().ok_or_else(|| {
+            Error::Unsupported("the problem stores no Hessian; sketch-newton needs its entries".into())
+        })?;
         let kkt = KktMatrix::new(hessian, evaluator.jacobian_pattern())?;
         let right_hand_side = vec![0.0; kkt.size()];
-        Ok(Self { kkt, shifts: Regularization::default(), right_hand_side, has_factors: false })
+        let inexact = Inexact::new(options, kkt.lower());
+        let softens = options.safeguards && inexact.is_none();
+        let shifts = Regularization::default();
+        Ok(Self { kkt, shifts, right_hand_side, has_factors: false, inexact, softens })
     }
 
     /// The y that minimises |g + J'y|_2; zeros where one is above `largest`.
@@ -73,6 +80,10 @@ impl Newton {
         state.set_right_hand_side(&mut self.right_hand_side);
         self.kkt.set(&state.w, &state.at.j, &[], &[]);
         let mut found = self.shifts.factor(&mut self.kkt, 0.0, DEPENDENT_SHIFT)?;
+        if let (Some(inexact), true) = (&mut self.inexact, found) {
+            let lower = self.kkt.lower();
+            return inexact.direction(state, lower, &self.right_hand_side, penalties, run).map(Some);
+        }
         loop {
             if !found || run.should_stop().is_some() {
                 return Ok(None);
@@ -102,7 +113,7 @@ impl Newton {
     /// closely and has smaller multipliers. None where dc is at its end.
     pub fn soften(&mut self, state: &mut State, penalties: &mut Penalties) -> Result<Option<f64>, Error> {
         let dc = DEPENDENT_SHIFT.max(100.0 * self.shifts.dc);
-        if dc > LARGEST_DEPENDENT_SHIFT || state.at.y.is_empty() {
+        if !self.softens || dc > LARGEST_DEPENDENT_SHIFT || state.at.y.is_empty() {
             return Ok(None);
         }
         let found = self.shifts.refactor(&mut self.kkt, self.shifts.dw, dc)?;
@@ -170,15 +181,16 @@ impl Newton {
     }
 
     pub fn inner_steps(&self) -> u64 {
-        0
+        self.inexact.as_ref().map_or(0, |inexact| inexact.last_steps)
     }
 
     pub fn seconds(&self) -> f64 {
-        self.kkt.seconds()
+        self.kkt.seconds() + self.inexact.as_ref().map_or(0.0, |inexact| inexact.seconds)
     }
 
     pub fn counts(&self) -> Counts {
-        Counts::from([("factorizations", self.kkt.factorizations())])
+        let inner = self.inexact.as_ref().map_or(0, |inexact| inexact.steps);
+        Counts::from([("factorizations", self.kkt.factorizations()), ("inner_steps", inner)])
     }
 
     pub fn notes(&self) -> Vec<String> {
@@ -187,6 +199,12 @@ impl Newton {
             notes.push(format!(
                 "the constraints' gradients were linearly dependent in {} iterations",
                 self.shifts.dependent
+            ));
+        }
+        let doubtful = self.inexact.as_ref().map_or(0, |inexact| inexact.doubtful);
+        if doubtful > 0 {
+            notes.push(format!(
+                "{doubtful} steps were taken with the penalties at their ends, without the descent that the theory asks for"
             ));
         }
         notes

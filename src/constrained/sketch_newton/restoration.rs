@@ -39,7 +39,8 @@ pub(super) fn restore(state: &mut State, newton: &mut Newton, run: &Run) -> Resu
     let mut damping = FIRST_DAMPING;
     for _ in 0..MOST_STEPS {
         let violation = norm(&state.at.c);
-        if violation <= target || run.should_stop().is_some() {
+        let feasible = norm_inf(&state.at.c) <= run.limits().tolerance;
+        if violation <= target || feasible || run.should_stop().is_some() {
             break;
         }
         let scale = dot(&state.at.j, &state.at.j);

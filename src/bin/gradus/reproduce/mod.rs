@@ -3,6 +3,7 @@
 //! One file a method: its chapter solves, writes its traces and pictures into the folder, and returns the sections of
 //! the page.
 
+mod constrained;
 mod coordinate;
 
 use std::fs;
@@ -24,7 +25,8 @@ use crate::watch;
 type Experiments = fn(&Context) -> Result<Chapter, Failure>;
 
 /// The methods in the order of the report.
-const CHAPTERS: &[(&str, Experiments)] = &[("coordinate", coordinate::chapter)];
+const CHAPTERS: &[(&str, Experiments)] =
+    &[("coordinate", coordinate::chapter), ("constrained", constrained::chapter)];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
 #[derive(Args)]
