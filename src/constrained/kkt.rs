@@ -142,6 +142,22 @@ impl KktMatrix {
         }
     }
 
+    /// Whether some variable has no entry above `size` in its row and column of the last factored matrix: what little curvature
+    /// it has is rounding.
+    pub fn has_flat_variable(&self, size: f64) -> bool {
+        let mut flat = vec![true; self.n];
+        for (&value, (row, column)) in self.matrix.iter() {
+            if value.abs() > size {
+                for k in [row as usize, column as usize] {
+                    if k < self.n {
+                        flat[k] = false;
+                    }
+                }
+            }
+        }
+        flat.contains(&true)
+    }
+
     /// Factors K with the given dw and dc.
     ///
     /// # Errors
@@ -194,6 +210,19 @@ impl KktMatrix {
             Ok(_) => Err(FactorError::Singular { zero: 1 }),
             Err(error) => Err(error),
         }
+    }
+
+    /// x <- K^{-1} b by the last factors alone, for callers that refine a larger system.
+    ///
+    /// # Errors
+    /// `Singular` where the inertia counts a zero.
+    pub fn solve_once(&mut self, b: &[f64], x: &mut [f64]) -> Result<(), FactorError> {
+        let started = Instant::now();
+        self.residual.copy_from_slice(b);
+        let outcome = self.correct();
+        x.copy_from_slice(&self.correction);
+        self.seconds += started.elapsed().as_secs_f64();
+        outcome
     }
 
     fn refined(&mut self, b: &[f64], x: &mut [f64]) -> Result<f64, FactorError> {

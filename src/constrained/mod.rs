@@ -18,6 +18,7 @@
 mod certificate;
 mod error;
 pub mod evaluator;
+pub mod interior_point;
 pub mod kkt;
 pub mod log;
 mod scaling;
@@ -28,6 +29,7 @@ mod termination;
 pub use certificate::{Answer, Certificate, SecondOrder, certify};
 pub use error::{Error, EvaluationError};
 pub use evaluator::{Bounds, Evaluator};
+pub use interior_point::{InteriorPoint, SecondDerivatives, Sensitivity};
 pub use scaling::Scaling;
 pub use sketch_newton::{Accuracy, InnerSolver, SketchNewton};
 pub use solution::{Outcome, Seconds, Solution, Start};

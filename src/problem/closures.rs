@@ -322,7 +322,7 @@ impl Layout {
 }
 
 /// Sets of columns no two of which have a non-zero in a common row of the full symmetric matrix; greedy, in the order of the columns.
-fn colours(lower: &Pattern) -> Vec<Vec<u32>> {
+pub(crate) fn colours(lower: &Pattern) -> Vec<Vec<u32>> {
     let n = lower.rows();
     let mut rows = vec![Vec::new(); n];
     for (row, column) in entries(lower) {

@@ -8,9 +8,10 @@ use std::time::Instant;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use gradus::constrained::{
-    Accuracy, Bounds, InnerSolver, SecondOrder, SketchNewton, Solution, Start, certify, log, sketch_newton,
+    Accuracy, Bounds, InnerSolver, InteriorPoint, SecondOrder, SketchNewton, Solution, Start, certify,
+    interior_point, log, sketch_newton,
 };
-use gradus::control::{Limits, Monitor};
+use gradus::control::{Limits, Monitor, Status};
 use gradus::problem::{NonlinearProgram, check_derivatives};
 use gradus::read::sif::SifProblem;
 use serde_json::{Value, json};
@@ -89,6 +90,9 @@ pub struct Arguments {
 /// The solver of a problem.
 enum Solver {
     SketchNewton(SketchNewton),
+    InteriorPoint(InteriorPoint),
+    /// The second where the first stalls.
+    OneAfterTheOther(InteriorPoint, SketchNewton),
 }
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
@@ -135,24 +139,31 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
 impl Solver {
     /// The only place that decides which solver takes which problem.
     fn choose(arguments: &Arguments, limits: Limits, problem: &SifProblem) -> Result<Self, Failure> {
+        let scaling = !arguments.no_scaling;
         let bounds = Bounds::of(problem)?;
         let (n, m) = (problem.variable_count(), problem.constraint_count());
-        let sketch_newton_fits = bounds.equations_only() && m <= n;
+        let equations_only = bounds.equations_only() && m <= n;
+        let sketch_newton = SketchNewton {
+            limits: limits.clone(),
+            scaling,
+            inner: chosen(&InnerSolver::NAMES, &arguments.inner, InnerSolver::Direct),
+            accuracy: chosen(&Accuracy::NAMES, &arguments.accuracy, Accuracy::Practical),
+            inner_limit: arguments.inner_limit as usize,
+            safeguards: !arguments.plain,
+            seed: arguments.common.seed,
+            ..Default::default()
+        };
+        let interior_point = InteriorPoint { limits, scaling, ..Default::default() };
+        // these options say something to the one method alone
+        let asked = arguments.plain || sketch_newton.inner != InnerSolver::Direct;
         match arguments.method {
-            Method::Auto | Method::SketchNewton if sketch_newton_fits => {
-                Ok(Self::SketchNewton(SketchNewton {
-                    limits,
-                    scaling: !arguments.no_scaling,
-                    inner: chosen(&InnerSolver::NAMES, &arguments.inner, InnerSolver::Direct),
-                    accuracy: chosen(&Accuracy::NAMES, &arguments.accuracy, Accuracy::Practical),
-                    inner_limit: arguments.inner_limit as usize,
-                    safeguards: !arguments.plain,
-                    seed: arguments.common.seed,
-                    ..Default::default()
-                }))
-            }
-            _ => Err(Failure::Input(anyhow::anyhow!(
-                "{}: {}: it takes an interior point, which this version does not have",
+            Method::InteriorPoint => Ok(Self::InteriorPoint(interior_point)),
+            Method::Auto if asked && equations_only => Ok(Self::SketchNewton(sketch_newton)),
+            Method::Auto if equations_only => Ok(Self::OneAfterTheOther(interior_point, sketch_newton)),
+            Method::Auto => Ok(Self::InteriorPoint(interior_point)),
+            Method::SketchNewton if equations_only => Ok(Self::SketchNewton(sketch_newton)),
+            Method::SketchNewton => Err(Failure::Input(anyhow::anyhow!(
+                "{}: {}: sketch-newton takes equations alone, no more of them than variables; use --method interior-point",
                 problem.metadata().name,
                 why_not(&bounds, n, m)
             ))),
@@ -163,12 +174,22 @@ impl Solver {
     fn columns(&self) -> &'static [&'static str] {
         match self {
             Self::SketchNewton(_) => &sketch_newton::COLUMNS,
+            Self::InteriorPoint(_) | Self::OneAfterTheOther(..) => &interior_point::COLUMNS,
         }
     }
 
     fn solve(&self, problem: &SifProblem, start: Start, monitor: &mut Monitor) -> Result<Solution, Failure> {
         match self {
             Self::SketchNewton(solver) => Ok(solver.solve_with(problem, start, monitor)?),
+            Self::InteriorPoint(solver) => Ok(solver.solve_with(problem, start, monitor)?),
+            Self::OneAfterTheOther(first, second) => {
+                let solution = first.solve_with(problem, start, monitor)?;
+                if !matches!(solution.status, Status::Stalled | Status::Infeasible) {
+                    return Ok(solution);
+                }
+                let another = second.solve_with(problem, start, monitor)?;
+                Ok(if another.status == Status::Solved { another } else { solution })
+            }
         }
     }
 }

@@ -1,0 +1,410 @@
+//! The primal-dual Newton system.
+//!
+//! [H + dw I, A', -I, I; A, -dc I, 0, 0; Zl, 0, U - L, 0; -Zu, 0, 0, U' - L'] (du, dy, dzl, dzu) = b, with A = [J, E] where each
+//! variable after x stands in one row with sign +-1. The bounds' multipliers and those variables are eliminated; what is
+//! left, [W + D_x + dw I, J'; J, -D_y - dc I], is factored. The solution is refined on the residual of the full system.
+
+use super::super::evaluator::{row_product, symmetric_product};
+use super::super::kkt::KktMatrix;
+use super::super::{Error, EvaluationError};
+use super::form::{Form, Model};
+use super::inertia::{LIFT, Shifts};
+use super::phase::{Iterate, Shape};
+use crate::linalg::factor::{FactorError, Inertia};
+use crate::linalg::product::norm_inf;
+
+/// Refinement steps, the ratio of residual to solution that ends them, and the one above which the factors are useless.
+const REFINEMENT_STEPS: usize = 10;
+const GOOD_RATIO: f64 = 1e-10;
+const USELESS_RATIO: f64 = 1e-5;
+/// Shift of dependent rows where their multipliers are estimated.
+const DEPENDENT_SHIFT: f64 = 1e-8;
+
+/// A step, or a right-hand side with its parts in the same order.
+#[derive(Clone, Default)]
+pub(super) struct Step {
+    pub u: Vec<f64>,
+    pub y: Vec<f64>,
+    pub zl: Vec<f64>,
+    pub zu: Vec<f64>,
+}
+
+impl Step {
+    pub fn new(count: usize, m: usize) -> Self {
+        Self { u: vec![0.0; count], y: vec![0.0; m], zl: vec![0.0; count], zu: vec![0.0; count] }
+    }
+
+    fn largest(&self) -> f64 {
+        norm_inf(&self.u).max(norm_inf(&self.y)).max(norm_inf(&self.zl)).max(norm_inf(&self.zu))
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (a, b) in [
+            (&mut self.u, &other.u),
+            (&mut self.y, &other.y),
+            (&mut self.zl, &other.zl),
+            (&mut self.zu, &other.zu),
+        ] {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        }
+    }
+}
+
+/// The factored matrix of one phase with its scratch memory; the matrix itself is shared by the phases.
+pub(super) struct Newton {
+    /// Values of W, lower triangle.
+    pub hessian: Vec<f64>,
+    /// H + Sigma without W and dw: diagonal of each primal variable.
+    diagonal: Vec<f64>,
+    /// Second derivatives of the objective apart from W.
+    curvature: Vec<f64>,
+    pub shifts: Shifts,
+    pub right_hand_side: Step,
+    residual: Step,
+    correction: Step,
+    d_x: Vec<f64>,
+    d_y: Vec<f64>,
+    reduced: Vec<f64>,
+    solution: Vec<f64>,
+}
+
+impl Newton {
+    pub fn new(form: &Form, shape: &Shape) -> Self {
+        let (count, m) = (shape.count(), shape.m);
+        Self {
+            hessian: vec![0.0; form.hessian.pattern.nnz()],
+            diagonal: vec![0.0; count],
+            curvature: vec![0.0; count],
+            shifts: Shifts::default(),
+            right_hand_side: Step::new(count, m),
+            residual: Step::new(count, m),
+            correction: Step::new(count, m),
+            d_x: vec![0.0; shape.nx],
+            d_y: vec![0.0; m],
+            reduced: vec![0.0; shape.nx + m],
+            solution: vec![0.0; shape.nx + m],
+        }
+    }
+
+    /// Evaluates W at the iterate.
+    ///
+    /// # Errors
+    /// Values that aren't finite.
+    pub fn evaluate(
+        &mut self,
+        shape: &Shape,
+        model: &mut Model,
+        at: &Iterate,
+    ) -> Result<(), EvaluationError> {
+        let sigma = if shape.elastic.is_some() { 0.0 } else { 1.0 };
+        model.hessian(&at.u[..model.form.primal()], sigma, &at.y, &mut self.hessian)
+    }
+
+    /// What a problem with linear rows and a constant Hessian is, once it is solved.
+    pub fn kind_of_quadratic(&self) -> &'static str {
+        if self.hessian.iter().all(|w| *w == 0.0) {
+            "a linear program"
+        } else if self.shifts.shifted == 0 {
+            "a quadratic program, convex on its constraints"
+        } else {
+            "a nonconvex quadratic program"
+        }
+    }
+
+    /// Goes on without second derivatives, where they aren't finite: the shifts stand for them. Always true.
+    pub fn forget_hessian(&mut self) -> bool {
+        self.hessian.fill(0.0);
+        true
+    }
+
+    /// Factors the system at the iterate with the smallest shifts that give the right inertia, and solves it for the Newton step.
+    /// False where no shift helps.
+    ///
+    /// # Errors
+    /// Those of the factorisation.
+    pub fn direction(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+        step: &mut Step,
+    ) -> Result<bool, Error> {
+        self.set_diagonal(shape, form, at);
+        self.set_right_hand_side(shape, at);
+        self.shifts.start(shape.mu);
+        let gauss_newton = form.gauss_newton && shape.elastic.is_none();
+        let mut factored = self.factor_with_right_inertia(shape, kkt, at, gauss_newton)?;
+        while factored {
+            if self.solve(shape, form, kkt, at, step)? <= USELESS_RATIO {
+                return Ok(true);
+            }
+            if kkt.increase_pivot_threshold() {
+                factored = self.factor(shape, kkt, at)? == right(shape);
+                if factored {
+                    continue;
+                }
+            }
+            factored = self.shifts.after_singular(shape.mu)
+                && self.factor_with_right_inertia(shape, kkt, at, gauss_newton)?;
+        }
+        Ok(false)
+    }
+
+    /// Diagonals of the primal variables: Sigma and the curvature of the objective apart from W.
+    fn set_diagonal(&mut self, shape: &Shape, form: &Form, at: &Iterate) {
+        self.curvature.fill(0.0);
+        if let Some(elastic) = &shape.elastic {
+            let proximity = shape.proximity();
+            for (d, weight) in self.curvature.iter_mut().zip(&elastic.weights) {
+                *d = proximity * weight;
+            }
+        } else if form.least_squares {
+            self.curvature[shape.nx..].copy_from_slice(&form.slack_curvature);
+        }
+        self.diagonal.copy_from_slice(&self.curvature);
+        for &k in &shape.lower_set {
+            self.diagonal[k as usize] += at.zl[k as usize] / at.below[k as usize];
+        }
+        for &k in &shape.upper_set {
+            self.diagonal[k as usize] += at.zu[k as usize] / at.above[k as usize];
+        }
+    }
+
+    fn set_right_hand_side(&mut self, shape: &Shape, at: &Iterate) {
+        let b = &mut self.right_hand_side;
+        b.u.iter_mut().zip(&at.dual).for_each(|(b, d)| *b = -d);
+        shape.add_damping(-1.0, &mut b.u);
+        b.y.iter_mut().zip(&at.residual).for_each(|(b, r)| *b = -r);
+        for &k in &shape.lower_set {
+            let k = k as usize;
+            b.zl[k] = shape.mu - at.zl[k] * at.below[k];
+        }
+        for &k in &shape.upper_set {
+            let k = k as usize;
+            b.zu[k] = shape.mu - at.zu[k] * at.above[k];
+        }
+    }
+
+    fn factor_with_right_inertia(
+        &mut self,
+        shape: &Shape,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+        gauss_newton: bool,
+    ) -> Result<bool, Error> {
+        loop {
+            let inertia = self.factor(shape, kkt, at)?;
+            if inertia == right(shape) {
+                return Ok(true);
+            }
+            if gauss_newton && self.hessian.iter().any(|w| *w != 0.0) {
+                // Gauss and Newton: what is left without the rows' second derivatives is never indefinite
+                self.hessian.fill(0.0);
+                continue;
+            }
+            let flat = inertia.negative == shape.m && inertia.positive + inertia.zero == shape.nx;
+            if self.shifts.dw == 0.0
+                && (flat || kkt.has_flat_variable(0.1 * LIFT))
+                && self.shifts.lift_flat_directions()
+            {
+                if self.factor(shape, kkt, at)? == right(shape) {
+                    return Ok(true);
+                }
+                self.shifts.drop_lift();
+            }
+            // too few negative eigenvalues come from dependent rows, which dw cannot cure
+            let singular = shape.m > 0 && (inertia.zero > 0 || inertia.negative < shape.m);
+            let more = if singular {
+                self.shifts.after_singular(shape.mu)
+            } else {
+                self.shifts.after_wrong_inertia(shape.mu)
+            };
+            if !more {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn factor(&mut self, shape: &Shape, kkt: &mut KktMatrix, at: &Iterate) -> Result<Inertia, Error> {
+        let dw = self.shifts.dw;
+        self.d_x.copy_from_slice(&self.diagonal[..shape.nx]);
+        self.d_y.fill(0.0);
+        for (&(row, _), d) in shape.attached.iter().zip(&self.diagonal[shape.nx..]) {
+            self.d_y[row as usize] += 1.0 / (d + dw);
+        }
+        kkt.set(&self.hessian, &at.jacobian, &self.d_x, &self.d_y);
+        Ok(kkt.factor(dw, self.shifts.dc)?)
+    }
+
+    /// Solves with the last factors for `right_hand_side`; returns the ratio of residual to solution.
+    ///
+    /// # Errors
+    /// Those of the factorisation, apart from singular matrices, whose ratio is infinite.
+    pub fn solve(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+        step: &mut Step,
+    ) -> Result<f64, Error> {
+        let b = std::mem::take(&mut self.right_hand_side);
+        let mut residual = std::mem::take(&mut self.residual);
+        let mut correction = std::mem::take(&mut self.correction);
+        let mut solved = self.solve_once(shape, kkt, at, &b, step);
+        let size = b.largest();
+        let mut ratio = f64::INFINITY;
+        for steps in 0..=REFINEMENT_STEPS {
+            if solved.is_err() {
+                break;
+            }
+            self.set_residual(shape, form, at, &b, step, &mut residual);
+            let last = ratio;
+            ratio = residual.largest() / (step.largest().min(1e6 * size) + size);
+            if size == 0.0 {
+                ratio = 0.0;
+            }
+            let enough = ratio <= GOOD_RATIO && steps > 0;
+            let hopeless = steps > 1 && ratio > (1.0 - 1e-9) * last;
+            if enough || hopeless || !ratio.is_finite() || steps == REFINEMENT_STEPS || ratio <= 1e-15 {
+                break;
+            }
+            solved = self.solve_once(shape, kkt, at, &residual, &mut correction);
+            if solved.is_ok() {
+                step.add(&correction);
+            }
+        }
+        (self.right_hand_side, self.residual, self.correction) = (b, residual, correction);
+        match solved {
+            Ok(()) if ratio.is_nan() => Ok(f64::INFINITY),
+            Ok(()) => Ok(ratio),
+            Err(FactorError::Singular { .. }) => Ok(f64::INFINITY),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Eliminates, solves with the factors, and computes the eliminated parts.
+    fn solve_once(
+        &mut self,
+        shape: &Shape,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+        b: &Step,
+        step: &mut Step,
+    ) -> Result<(), FactorError> {
+        let (nx, dw) = (shape.nx, self.shifts.dw);
+        step.u.copy_from_slice(&b.u);
+        for &k in &shape.lower_set {
+            step.u[k as usize] += b.zl[k as usize] / at.below[k as usize];
+        }
+        for &k in &shape.upper_set {
+            step.u[k as usize] -= b.zu[k as usize] / at.above[k as usize];
+        }
+        self.reduced[..nx].copy_from_slice(&step.u[..nx]);
+        self.reduced[nx..].copy_from_slice(&b.y);
+        for (k, &(row, sign)) in shape.attached.iter().enumerate() {
+            self.reduced[nx + row as usize] -= sign * step.u[nx + k] / (self.diagonal[nx + k] + dw);
+        }
+        kkt.solve_once(&self.reduced, &mut self.solution)?;
+        step.u[..nx].copy_from_slice(&self.solution[..nx]);
+        step.y.copy_from_slice(&self.solution[nx..]);
+        for (k, &(row, sign)) in shape.attached.iter().enumerate() {
+            let d = self.diagonal[nx + k] + dw;
+            step.u[nx + k] = (step.u[nx + k] - sign * step.y[row as usize]) / d;
+        }
+        for &k in &shape.lower_set {
+            let k = k as usize;
+            step.zl[k] = (b.zl[k] - at.zl[k] * step.u[k]) / at.below[k];
+        }
+        for &k in &shape.upper_set {
+            let k = k as usize;
+            step.zu[k] = (b.zu[k] + at.zu[k] * step.u[k]) / at.above[k];
+        }
+        Ok(())
+    }
+
+    /// residual <- b - (full matrix) step.
+    fn set_residual(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        at: &Iterate,
+        b: &Step,
+        step: &Step,
+        residual: &mut Step,
+    ) {
+        let (nx, dw, dc) = (shape.nx, self.shifts.dw, self.shifts.dc);
+        let r = residual;
+        symmetric_product(&form.hessian.pattern, &self.hessian, &step.u[..nx], &mut r.u[..nx]);
+        r.u[nx..].fill(0.0);
+        for (k, r) in r.u.iter_mut().enumerate() {
+            *r += (self.curvature[k] + dw) * step.u[k];
+        }
+        shape.add_transpose(form, &at.jacobian, &step.y, &mut r.u);
+        row_product(&form.jacobian.pattern, &at.jacobian, &step.u[..nx], &mut r.y);
+        for (&(row, sign), u) in shape.attached.iter().zip(&step.u[nx..]) {
+            r.y[row as usize] += sign * u;
+        }
+        for (i, r) in r.y.iter_mut().enumerate() {
+            *r = b.y[i] + dc * step.y[i] - *r;
+        }
+        for &k in &shape.lower_set {
+            let k = k as usize;
+            r.u[k] -= step.zl[k];
+            r.zl[k] = b.zl[k] - at.zl[k] * step.u[k] - at.below[k] * step.zl[k];
+        }
+        for &k in &shape.upper_set {
+            let k = k as usize;
+            r.u[k] += step.zu[k];
+            r.zu[k] = b.zu[k] + at.zu[k] * step.u[k] - at.above[k] * step.zu[k];
+        }
+        r.u.iter_mut().zip(&b.u).for_each(|(r, b)| *r = b - *r);
+    }
+
+    /// The y that minimises the dual residual, zeros where one is above `largest` in size.
+    ///
+    /// # Errors
+    /// Those of the factorisation.
+    pub fn least_squares_multipliers(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        kkt: &mut KktMatrix,
+        at: &mut Iterate,
+        largest: f64,
+    ) -> Result<(), Error> {
+        at.y.fill(0.0);
+        if shape.m == 0 || shape.nx == shape.m && shape.attached.is_empty() {
+            return Ok(());
+        }
+        shape.set_dual(form, at);
+        self.d_x.fill(1.0);
+        self.d_y.fill(0.0);
+        self.reduced.fill(0.0);
+        for (r, dual) in self.reduced.iter_mut().zip(&at.dual[..shape.nx]) {
+            *r = -dual;
+        }
+        for (&(row, sign), dual) in shape.attached.iter().zip(&at.dual[shape.nx..]) {
+            self.d_y[row as usize] += 1.0;
+            self.reduced[shape.nx + row as usize] += sign * dual;
+        }
+        kkt.set(&[], &at.jacobian, &self.d_x, &self.d_y);
+        let mut inertia = kkt.factor(0.0, 0.0)?;
+        if inertia != right(shape) {
+            // dependent rows: of all multipliers that fit the shortest ones
+            inertia = kkt.factor(0.0, DEPENDENT_SHIFT)?;
+        }
+        if inertia == right(shape) && kkt.solve(&self.reduced, &mut self.solution).is_ok() {
+            let y = &self.solution[shape.nx..];
+            if y.iter().all(|y| y.abs() <= largest) {
+                at.y.copy_from_slice(y);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn right(shape: &Shape) -> Inertia {
+    Inertia { positive: shape.nx, negative: shape.m, zero: 0 }
+}
