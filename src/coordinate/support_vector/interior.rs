@@ -9,9 +9,12 @@ use crate::control::{Run, Status};
 use crate::coordinate::state::Progress;
 use crate::linalg::ColumnBlock;
 use crate::linalg::factor::DenseCholesky;
+use crate::linalg::product::axpy;
 
 /// How far a step goes towards the boundary.
 const TO_THE_BOUNDARY: f64 = 0.995;
+/// Steps of iterative refinement of each linear system.
+const REFINEMENTS: usize = 2;
 
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut Dual, run: &mut Run) -> Status {
@@ -118,8 +121,22 @@ impl Interior {
         }
         let (mut x, mut z) = (vec![0.0; state.x.len()], vec![0.0; n]);
         self.block.multiply_transpose(&v, &mut x);
+        let target = x.clone();
         self.cholesky.solve_in_place(&mut x).ok()?;
         self.block.add_product(&x, &mut z);
+        // refinement: near the end the weights span many orders of magnitude
+        for _ in 0..REFINEMENTS {
+            let weighted: Vec<f64> = z.iter().zip(w).map(|(z, w)| z * w).collect();
+            let mut rest = vec![0.0; x.len()];
+            self.block.multiply_transpose(&weighted, &mut rest);
+            for ((rest, target), x) in rest.iter_mut().zip(&target).zip(&x) {
+                *rest = target - *rest - state.l2 * x;
+            }
+            self.cholesky.solve_in_place(&mut rest).ok()?;
+            axpy(1.0, &rest, &mut x);
+            z.fill(0.0);
+            self.block.add_product(&x, &mut z);
+        }
         let mut d = vec![(0.0, 0.0, 0.0); n];
         for &r in rows {
             let (first, second) = aims(r);

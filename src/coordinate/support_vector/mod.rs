@@ -60,11 +60,14 @@ impl SupportVectorMachine {
         let s = check(design, target, weights, l2)?;
         let mut run = Run::start(&self.limits, monitor, &["support_vectors", "at_the_margin"]);
         let mut state = Dual::new(design, target, s, l2);
-        let status = if design.columns() <= FEW_COLUMNS {
-            interior::solve(&mut state, &mut run)
-        } else {
-            passes::solve(&mut state, &mut run, self.seed)
-        };
+        let mut status = Status::Stalled;
+        if design.columns() <= FEW_COLUMNS {
+            status = interior::solve(&mut state, &mut run);
+        }
+        // also where rounding has ended the interior-point method early: its point is as good a start as any
+        if status == Status::Stalled {
+            status = passes::solve(&mut state, &mut run, self.seed);
+        }
         Ok(state.into_fit(status, run))
     }
 }
