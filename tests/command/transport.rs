@@ -193,7 +193,7 @@ fn bad_input_and_wrong_usage_are_named_and_leave_nothing_behind() {
     let (x, y, cost) = clouds(&folder);
     let before = folder.names();
     let plan = folder.path("plan.npy");
-    let mut bad = |name: &str, content: &[u8]| folder.write(name, content);
+    let bad = |name: &str, content: &[u8]| folder.write(name, content);
     let negative = bad("negative.csv", b"0.5\n-0.5\n1\n0\n0\n0\n0\n0\n0\n");
     let short = bad("short.csv", b"0.5\n0.5\n");
     let heavy = bad("heavy.csv", b"1\n1\n1\n1\n1\n1\n1\n1\n1\n");

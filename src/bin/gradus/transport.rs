@@ -30,13 +30,13 @@ and --target the masses are uniform (of images: the grey levels)."
 )]
 pub struct Arguments {
     /// Costs: a matrix as .npy, .mtx or a table; in .mtx coordinates what is not stored is forbidden, in .npy +inf is.
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", conflicts_with_all = ["points", "images", "instance"])]
     pub cost: Option<String>,
     /// Two files of points, one a row.
-    #[arg(long, num_args = 2, value_names = ["X", "Y"])]
+    #[arg(long, num_args = 2, value_names = ["X", "Y"], conflicts_with_all = ["images", "instance"])]
     pub points: Option<Vec<String>>,
     /// Two PNG images; masses are grey levels, costs distances in pixels.
-    #[arg(long, num_args = 2, value_names = ["A.png", "B.png"])]
+    #[arg(long, num_args = 2, value_names = ["A.png", "B.png"], conflicts_with = "instance")]
     pub images: Option<Vec<String>>,
     /// A made-up problem: assignment-N, points-N, cloud8-N, digits1-S, digits2-S or expnorm-N, with -SEED behind.
     #[arg(long, value_name = "NAME")]
