@@ -10,9 +10,9 @@ use super::state::State;
 use crate::control::Run;
 
 /// Pairs of clusters at most.
-const PAIRS: usize = 1 << 22;
+const PAIRS: usize = 1 << 24;
 /// eps of the clusters' problem at least, over the mean of their squared widths (widths, for costs that are not squared).
-const RESOLUTION: f64 = 0.5;
+const RESOLUTION: f64 = 0.25;
 /// L1 error at which the clusters' problem is left.
 const TOLERANCE: f64 = 1e-3;
 

@@ -158,7 +158,7 @@ fn cluster_for(state: &State, density: f64) -> usize {
 const MOVES: usize = 40;
 const MOVES_FORBIDDEN: usize = 1000;
 /// Kept entries beyond which points are clustered more coarsely.
-pub(crate) const MOST_ENTRIES: usize = 1 << 23;
+pub(crate) const MOST_ENTRIES: usize = 1 << 24;
 
 /// One eps: Sinkhorn first and while columns starve, then Newton.
 fn stage(state: &mut State, run: &mut Run, eps: f64, goal: f64, is_last: bool) -> Stage {

@@ -81,7 +81,7 @@ pub struct Arguments {
     #[arg(long, value_name = "OUT.npy|.mtx")]
     pub plan: Option<PathBuf>,
     /// Write the barycentric map: where the mass of each source point goes on average (with --points).
-    #[arg(long, value_name = "OUT.npy|.csv", requires = "points")]
+    #[arg(long, value_name = "OUT.npy|.csv")]
     pub map: Option<PathBuf>,
     /// Write the potentials of source and target, f then g, as one column.
     #[arg(long, value_name = "OUT.npy|.csv")]
@@ -180,6 +180,9 @@ impl Arguments {
                     return Err(Failure::Usage(format!("{option} {name}: the ending must be .{allowed}")));
                 }
             }
+        }
+        if self.map.is_some() && self.points.is_none() {
+            return Err(Failure::Usage("--map needs --points: only points have a mean".into()));
         }
         if self.images.is_some() && (self.source.is_some() || self.target.is_some()) {
             return Err(Failure::Usage(
