@@ -10,14 +10,23 @@ use super::state::State;
 use crate::control::Run;
 
 /// Pairs of clusters at most.
-const PAIRS: usize = 1 << 22;
+const PAIRS: usize = 1 << 24;
 /// eps of the clusters' problem at least, over the mean of their squared widths (widths, for costs that are not squared).
-const RESOLUTION: f64 = 0.5;
+const RESOLUTION: f64 = 0.25;
 /// L1 error at which the clusters' problem is left.
 const TOLERANCE: f64 = 1e-3;
 
-/// Runs the path on clusters; eps and g of the points where it ended, None if there is nothing to gain or it failed.
-pub(crate) fn start(state: &mut State, run: &mut Run, schedule: Schedule) -> Option<(f64, Vec<f64>)> {
+/// Where the clusters' problem ended.
+pub(crate) struct Lifted {
+    pub eps: f64,
+    /// g of the points.
+    pub g: Vec<f64>,
+    /// Share of the pairs of clusters that its last Newton matrix kept, about that of the points to come.
+    pub density: f64,
+}
+
+/// Runs the path on clusters; None if there is nothing to gain or it failed.
+pub(crate) fn start(state: &mut State, run: &mut Run, schedule: Schedule) -> Option<Lifted> {
     let fine = state.reduced;
     let points = fine.kernel.points()?;
     let (n, m) = (fine.a.len(), fine.b.len());
@@ -55,6 +64,11 @@ pub(crate) fn start(state: &mut State, run: &mut Run, schedule: Schedule) -> Opt
     state.stage = below.stage;
     let evaluations = below.counts.get("evaluations").copied().unwrap_or_default();
     state.count("coarse_evaluations", evaluations);
+    let kept = match below.current.plan.gathered {
+        true => below.current.plan.entries() as f64,
+        false => 0.1 * (coarse.a.len() * coarse.b.len()) as f64,
+    };
+    let density = kept / (coarse.a.len() * coarse.b.len()) as f64;
     below.current.g = reached?;
     below.evaluate(eps, None);
     // g_j = eps (log b_j - LSE over clusters (f_I - C_Ij)/eps): a pass with targets as rows, clusters as columns
@@ -62,5 +76,5 @@ pub(crate) fn start(state: &mut State, run: &mut Run, schedule: Schedule) -> Opt
     let masses = Masses { a: &fine.b, log_a: &fine.log_b, b: &coarse.a, eps, loss: state.loss / n as f64 };
     let mut lifted = Evaluation::at(below.current.f);
     lifted.run(&across, &masses, None);
-    Some((eps, lifted.f))
+    Some(Lifted { eps, g: lifted.f, density })
 }

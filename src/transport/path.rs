@@ -55,10 +55,10 @@ pub(crate) fn solve(
     }
     let mut last: Option<Reached> = None;
     let mut first_eps = None;
-    if let Some((eps, g)) = coarse::start(state, run, first) {
-        state.current.g = g;
-        first_eps = Some(eps);
-        state.cluster = coarsest_cluster(state);
+    if let Some(lifted) = coarse::start(state, run, first) {
+        state.cluster = cluster_for(state, lifted.density);
+        state.current.g = lifted.g;
+        first_eps = Some(lifted.eps);
     } else if let Some(status) = run.should_stop() {
         state.settle();
         return status;
@@ -144,11 +144,11 @@ pub(crate) fn follow_to(
     }
 }
 
-/// Clusters of so many points that all pairs of them may be kept.
-fn coarsest_cluster(state: &State) -> usize {
-    let (n, m) = (state.reduced.a.len(), state.reduced.b.len());
+/// The smallest clusters whose pairs, as many of them as this share, may be kept.
+fn cluster_for(state: &State, density: f64) -> usize {
+    let pairs = density * state.reduced.a.len() as f64 * state.reduced.b.len() as f64;
     let mut cluster = 1;
-    while n.div_ceil(cluster) * m.div_ceil(cluster) > MOST_ENTRIES && cluster < Gather::LARGEST {
+    while pairs / (cluster * cluster) as f64 > MOST_ENTRIES as f64 && cluster < Gather::LARGEST {
         cluster *= 2;
     }
     cluster
@@ -158,7 +158,7 @@ fn coarsest_cluster(state: &State) -> usize {
 const MOVES: usize = 40;
 const MOVES_FORBIDDEN: usize = 1000;
 /// Kept entries beyond which points are clustered more coarsely.
-pub(crate) const MOST_ENTRIES: usize = 1 << 23;
+pub(crate) const MOST_ENTRIES: usize = 1 << 24;
 
 /// One eps: Sinkhorn first and while columns starve, then Newton.
 fn stage(state: &mut State, run: &mut Run, eps: f64, goal: f64, is_last: bool) -> Stage {

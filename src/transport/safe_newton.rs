@@ -10,6 +10,8 @@ use crate::control::{Run, Status};
 const NU: f64 = 0.01;
 /// Smallest factor of the regularization mu |gradient|.
 const KAPPA: f64 = 1e-3;
+/// Relative gains of D below this are rounding.
+const ROUNDING: f64 = 1e-12;
 /// Steps without a better error after which the method gives up.
 const PATIENCE: usize = 2000;
 
@@ -42,12 +44,16 @@ pub(crate) fn solve(state: &mut State, run: &mut Run) -> Status {
             break Status::Stalled;
         };
         let model = Model { plan, rows, columns, eps: dual.reduced.eps };
-        let (start, value) = (dual.point(), dual.value);
+        let (start, value, error) = (dual.point(), dual.value, dual.error);
         let slope = dot(&gradient, &direction);
         let t = search(state, &mut dual, &start, &direction);
         // phi falls by value' - value; the model says t slope - t^2/2 d'H d
         let predicted = t * slope - 0.5 * t * t * model.curvature(&direction);
-        let ratio = (dual.value - value) / predicted;
+        let mut ratio = (dual.value - value) / predicted;
+        if predicted.abs() < ROUNDING * value.abs().max(dual.reduced.eps) {
+            // rounding hides what D gains: the error decides
+            ratio = if dual.error < 0.9 * error { 1.0 } else { -1.0 };
+        }
         if ratio > 0.0 {
             kept = None;
         } else {
@@ -121,13 +127,14 @@ fn search(
     start: &(Vec<f64>, Vec<f64>),
     d: &(Vec<f64>, Vec<f64>),
 ) -> f64 {
-    let before = dual.value;
+    let (before, error) = (dual.value, dual.error);
     let mut best = (f64::NEG_INFINITY, 1.0);
     for t in [1.0, 0.5, 0.25, 0.1] {
         dual.move_to(start, t, d);
         state.count("evaluations", 1);
         state.step_size = t;
-        if dual.value > before {
+        let is_flat = (dual.value - before).abs() < ROUNDING * before.abs();
+        if dual.value > before || (is_flat && dual.error < 0.9 * error) {
             return t;
         }
         if dual.value > best.0 {

@@ -30,13 +30,13 @@ and --target the masses are uniform (of images: the grey levels)."
 )]
 pub struct Arguments {
     /// Costs: a matrix as .npy, .mtx or a table; in .mtx coordinates what is not stored is forbidden, in .npy +inf is.
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", conflicts_with_all = ["points", "images", "instance"])]
     pub cost: Option<String>,
     /// Two files of points, one a row.
-    #[arg(long, num_args = 2, value_names = ["X", "Y"])]
+    #[arg(long, num_args = 2, value_names = ["X", "Y"], conflicts_with_all = ["images", "instance"])]
     pub points: Option<Vec<String>>,
     /// Two PNG images; masses are grey levels, costs distances in pixels.
-    #[arg(long, num_args = 2, value_names = ["A.png", "B.png"])]
+    #[arg(long, num_args = 2, value_names = ["A.png", "B.png"], conflicts_with = "instance")]
     pub images: Option<Vec<String>>,
     /// A made-up problem: assignment-N, points-N, cloud8-N, digits1-S, digits2-S or expnorm-N, with -SEED behind.
     #[arg(long, value_name = "NAME")]
@@ -81,7 +81,7 @@ pub struct Arguments {
     #[arg(long, value_name = "OUT.npy|.mtx")]
     pub plan: Option<PathBuf>,
     /// Write the barycentric map: where the mass of each source point goes on average (with --points).
-    #[arg(long, value_name = "OUT.npy|.csv", requires = "points")]
+    #[arg(long, value_name = "OUT.npy|.csv")]
     pub map: Option<PathBuf>,
     /// Write the potentials of source and target, f then g, as one column.
     #[arg(long, value_name = "OUT.npy|.csv")]
@@ -180,6 +180,9 @@ impl Arguments {
                     return Err(Failure::Usage(format!("{option} {name}: the ending must be .{allowed}")));
                 }
             }
+        }
+        if self.map.is_some() && self.points.is_none() {
+            return Err(Failure::Usage("--map needs --points: only points have a mean".into()));
         }
         if self.images.is_some() && (self.source.is_some() || self.target.is_some()) {
             return Err(Failure::Usage(
