@@ -1,14 +1,14 @@
 //! Completion of low-rank matrices: recovery, half-steps against independent solutions, certificates, determinism.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::needless_range_loop)]
 
 #[path = "common/low_rank.rs"]
 mod low_rank;
 
 use faer::Mat;
 use gradus::completion::{
-    Checkpoint, Completion, Duplicates, HalfStep, LowRankModel, Observations, RidgeKind, Start, StartRule,
-    certify, choose_ridge,
+    Checkpoint, Completion, Duplicates, Entry, HalfStep, LowRankModel, Observations, RidgeKind, Start,
+    StartRule, certify, choose_ridge,
 };
 use gradus::control::{Limits, Monitor, Status};
 use gradus::linalg::TallMatrix;
@@ -499,7 +499,7 @@ fn the_rank_is_found() {
 }
 
 /// The ratings of the shared collection, a tenth of them held out.
-fn ratings(file: &str) -> Option<(Observations, Vec<(u32, u32, f64)>)> {
+fn ratings(file: &str) -> Option<(Observations, Vec<Entry>)> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(file);
     if !path.is_file() {
         println!("skipped: {} is absent", path.display());

@@ -64,6 +64,8 @@ pub(super) fn convert<T: Element, U: Element>(progress: &Progress<T>) -> Progres
         alarms: progress.alarms,
         rises: progress.rises,
         error: progress.error,
+        least_error: progress.least_error,
+        residual_before: progress.residual_before,
         objective: progress.objective,
         gradient: progress.gradient,
         residual: progress.residual,

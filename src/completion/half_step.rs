@@ -50,20 +50,30 @@ impl<'a> Work<'a> {
     }
 }
 
+/// What a half-step is to know of its factors, and to tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mode {
+    /// The last column of both factors is a bias.
+    pub biases: bool,
+    /// The fixed factor's columns are orthonormal.
+    pub orthonormal: bool,
+    /// The loss at the end is wanted.
+    pub evaluate: bool,
+}
+
 /// Replaces every row of `solved` by the minimiser, or an approximation of it, given the rows of `other`.
 ///
 /// With `biases` the last column of both is the bias: the other's is known, this one's is solved for with coefficient
-/// one. `orthonormal` says that the other's columns are orthonormal.
+/// one.
 pub(super) fn half_step<T: Element>(
     work: &Work,
     solved: &mut TallMatrix<T>,
     other: &TallMatrix<T>,
-    biases: bool,
-    orthonormal: bool,
     objective: &Objective,
     accuracy: Accuracy,
-    evaluate: bool,
+    mode: Mode,
 ) -> Result<Report, Error> {
+    let Mode { biases, orthonormal, evaluate } = mode;
     let (rows, offsets) = if biases { split_bias(other) } else { (None, None) };
     let fixed = Fixed { rows: rows.as_ref().unwrap_or(other), offsets: offsets.as_deref() };
     let n = other.rows().max(1) as f64;

@@ -53,7 +53,7 @@ pub use alternate::{Saver, Start};
 pub use certificate::{GlobalGap, certify, global_gap};
 pub use checkpoint::Checkpoint;
 pub use model::LowRankModel;
-pub use observations::{Duplicates, Observations};
+pub use observations::{Duplicates, Entry, Observations};
 pub use options::{Completion, HalfStep, Loss, RidgeKind, StartRule};
 pub use tune::{Trial, choose_ridge};
 

@@ -4,6 +4,9 @@ use sprs::CsMatViewI;
 
 use super::Error;
 
+/// Row, column and value.
+pub type Entry = (u32, u32, f64);
+
 /// What is done with several values at one position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Duplicates {
@@ -206,7 +209,7 @@ impl Observations {
         share: f64,
         seed: u64,
         keys: impl Fn(u32, u32) -> (u64, u64),
-    ) -> Result<(Self, Vec<(u32, u32, f64)>), Error> {
+    ) -> Result<(Self, Vec<Entry>), Error> {
         if !(share > 0.0 && share < 1.0) {
             return Err(Error::Option(format!("the held-out share is {share}; it must lie between 0 and 1")));
         }
@@ -215,12 +218,12 @@ impl Observations {
         let columns = self.column_side();
         let mut columns_left: Vec<usize> = (0..columns.count()).map(|j| columns.length(j)).collect();
         let (mut kept, mut held_out, mut weights) = (Vec::with_capacity(self.len()), Vec::new(), Vec::new());
-        for i in 0..side.count() {
+        for (i, row_left) in rows_left.iter_mut().enumerate() {
             for t in side.entries(i) {
                 let j = side.indices[t];
                 let (row_key, column_key) = keys(i as u32, j);
                 let drawn = hash(hash(seed ^ 0x517c_c1b7_2722_0a95, row_key), column_key);
-                let (row, column) = (&mut rows_left[i], &mut columns_left[j as usize]);
+                let (row, column) = (&mut *row_left, &mut columns_left[j as usize]);
                 if (drawn >> 11) as f64 * 2f64.powi(-53) < share && *row > 1 && *column > 1 {
                     (*row, *column) = (*row - 1, *column - 1);
                     held_out.push((i as u32, j, side.values[t]));

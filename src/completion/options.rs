@@ -143,10 +143,10 @@ impl Completion {
             Some(share) => share,
             None if self.patience > 0 || self.automatic_rank => 0.1,
             None if self.is_orthonormal() && problem.len() as f64 >= 1.25 * self.unknowns(problem) as f64 => {
-                if problem.len() >= 10_000 {
-                    0.01
-                } else {
-                    0.0
+                match problem.len() {
+                    0..2_000 => 0.0,
+                    2_000..10_000 => 0.02,
+                    _ => 0.01,
                 }
             }
             None => 0.0,

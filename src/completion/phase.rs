@@ -27,6 +27,8 @@ const STAGE_SWEEPS: u32 = 2;
 const LONGEST_STAGE: u32 = 40;
 /// The relative fall of the held-out error that one more column must bring.
 const WORTHWHILE: f64 = 1e-3;
+/// A residual that falls to this share in a sweep is on its way to zero.
+const CONVERGING: f64 = 0.25;
 /// The relative fall of the held-out error that a patience counts.
 const PROGRESS: f64 = 1e-4;
 /// Unknowns up to which a factorisation costs no more than two steps of conjugate gradients.
@@ -61,6 +63,10 @@ pub(super) struct Progress<T: Element> {
     pub alarms: u32,
     pub rises: u32,
     pub error: Option<f64>,
+    /// The least held-out error so far.
+    pub least_error: f64,
+    /// The residual before the last sweep.
+    pub residual_before: f64,
     pub objective: f64,
     pub gradient: f64,
     pub residual: f64,
@@ -138,6 +144,8 @@ impl<T: Element> Progress<T> {
             alarms: 0,
             rises: 0,
             error: None,
+            least_error: f64::MAX,
+            residual_before: 0.0,
             objective: 0.0,
             gradient: 0.0,
             residual: 0.0,
@@ -200,6 +208,8 @@ impl<T: Element> Progress<T> {
                 self.phase = Phase::Full;
                 Ok(())
             }
+            // these columns alone are on the way to the matrix: more would only fit rounding errors
+            Phase::Staged { left: 0 } if self.residual < CONVERGING * self.residual_before => Ok(()),
             Phase::Staged { left: 0 } => {
                 let mut state = self.take_state();
                 self.phase = Self::stage(setup, &mut state, purpose)?;
@@ -326,13 +336,15 @@ impl<T: Element> Progress<T> {
         if !fell || (self.objective - swept.objective) > 1e-14 * self.objective.abs() {
             self.idle = if fell { 0 } else { self.idle };
         }
+        self.residual_before = self.residual;
         (self.objective, self.gradient, self.residual) = (swept.objective, swept.gradient, swept.residual);
         let error = state.validation_error(setup);
         let before = std::mem::replace(&mut self.error, error);
         self.put_state(state);
         match &mut self.phase {
             Phase::Full => self.watch(setup, before, error, fell)?,
-            Phase::Staged { left } => *left = left.saturating_sub(1),
+            Phase::Staged { left: 0 } => self.watch(setup, before, error, fell)?,
+            Phase::Staged { left } => *left -= 1,
             Phase::Growing { since, last, .. } => {
                 *since += 1;
                 *last = before.filter(|_| *since > 1);
@@ -362,7 +374,10 @@ impl<T: Element> Progress<T> {
         if setup.options.patience > 0 && better {
             self.best = Some(Kept { x: self.x.clone(), y: self.y.clone(), error, sweep: self.sweeps });
         }
-        self.rises = if fell && error > before * (1.0 + 1e-3) { self.rises + 1 } else { 0 };
+        self.least_error = self.least_error.min(error);
+        // at the floor of rounding the objective cannot fall any more
+        let fitted = fell || self.residual < 0.1 * error / setup.scale;
+        self.rises = if fitted && error > before * (1.0 + 1e-3) { self.rises + 1 } else { 0 };
         if self.rises < 2 || setup.options.patience > 0 {
             return Ok(());
         }
@@ -374,20 +389,33 @@ impl<T: Element> Progress<T> {
                 (self.exact_left, self.caution) = (2, 0.1 * self.caution);
                 self.notes.push(format!("{place}; two exact sweeps and a tighter inner tolerance"));
             }
-            2 if setup.orthonormal
-                && setup.options.loss == Loss::Squares
-                && setup.options.start != StartRule::Staged =>
-            {
-                let mut state = start::empty(setup);
-                self.phase = Self::stage(setup, &mut state, 16 + self.sweeps as u64)?;
-                self.put_state(state);
+            2 | 3 if setup.orthonormal && setup.options.loss == Loss::Squares => {
+                let kept = self.drop_unreliable(setup)?;
                 self.exact_left = usize::MAX;
-                self.notes.push(format!("{place} again; restarted with a staged start and exact half-steps"));
+                self.notes.push(format!(
+                    "{place} again; went back to the {kept} directions above the held-out error, and on in stages with \
+                     exact half-steps"
+                ));
             }
-            3 => self.notes.push(format!("{place} still: the answer need not be the matrix that is sought")),
+            2..=4 => {
+                self.notes.push(format!("{place} still: the answer need not be the matrix that is sought"))
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Keeps the directions whose share of the matrix exceeds the least held-out error, at least one; the others come again in
+    /// stages, if the residual asks for them. Returns their number.
+    fn drop_unreliable(&mut self, setup: &Setup) -> Result<usize, Error> {
+        let (mut state, s) = self.take_state().balanced()?;
+        let total = s.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let threshold = total * self.least_error / setup.scale;
+        let kept = s.iter().filter(|&&value| value > threshold).count().max(1);
+        (state.x, state.y) = (state.x.leading_columns(kept), state.y.leading_columns(kept));
+        self.phase = after_stage(kept, setup.options.rank);
+        self.put_state(state);
+        Ok(kept)
     }
 
     /// Whether the held-out error has not fallen for as many sweeps as the patience allows.

@@ -7,6 +7,9 @@
 //! C a matrix common to all rows (zero but for implicit feedback). The rows of A are gathered once, scaled by the
 //! roots of their weights, with b as one more column; products with x extended by -1 there are the residuals.
 
+// several vectors are walked by one index
+#![allow(clippy::needless_range_loop)]
+
 use rand_chacha::ChaCha8Rng;
 
 use super::row_problem::{Entries, Inner, Objective, Preconditioner, Report};

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::half_step::{Accuracy, Work, half_step, measure};
+use super::half_step::{Accuracy, Mode, Work, half_step, measure};
 use super::row_problem::{Objective, Report};
 use super::{Completion, Error, Loss, LowRankModel, Observations, RidgeKind};
 use crate::linalg::factor::dense_svd;
@@ -176,8 +176,8 @@ impl<T: Element> State<T> {
         let norms = (self.x.norm(), self.y.norm());
         let common = self.common(setup, &self.y);
         let objective = setup.objective(&ridge, common.as_ref(), self.delta);
-        let mut report =
-            half_step(&setup.rows, &mut self.x, &self.y, biases, orthonormal, &objective, accuracy, false)?;
+        let mode = |evaluate| Mode { biases, orthonormal, evaluate };
+        let mut report = half_step(&setup.rows, &mut self.x, &self.y, &objective, accuracy, mode(false))?;
         if orthonormal {
             self.condition = turn(&mut self.x, &mut self.y)?;
         }
@@ -185,8 +185,7 @@ impl<T: Element> State<T> {
         let row_gradient = report.gradient.sqrt() * norms.0;
         let common = self.common(setup, &self.x);
         let objective = setup.objective(&ridge, common.as_ref(), self.delta);
-        let second =
-            half_step(&setup.columns, &mut self.y, &self.x, biases, orthonormal, &objective, accuracy, true)?;
+        let second = half_step(&setup.columns, &mut self.y, &self.x, &objective, accuracy, mode(true))?;
         report.add(&second);
         Ok(Swept {
             objective: second.loss + setup.penalty(&self.x, &self.y),

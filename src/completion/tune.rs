@@ -28,7 +28,7 @@ pub fn choose_ridge(
     monitor: &mut Monitor,
 ) -> Result<(f64, Vec<Trial>), Error> {
     let (training, held_out) =
-        problem.split(0.1, options.seed ^ 0x7269_6467_65, |i, j| (u64::from(i), u64::from(j)))?;
+        problem.split(0.1, options.seed ^ 0x0072_6964_6765, |i, j| (u64::from(i), u64::from(j)))?;
     let deviation = super::state::Setup::new(options, &training, &[]).scale;
     let mut trials: Vec<Trial> = Vec::new();
     let mut model: Option<LowRankModel> = None;

@@ -190,8 +190,8 @@ mod tests {
         let exact = dense_singular_values(dense.as_ref()).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let svd = truncated_svd(by_row.view(), by_column.view(), 3, 10, 6, &mut rng).unwrap();
-        for k in 0..3 {
-            assert!((svd.s[k] / exact[k] - 1.0).abs() < 1e-6, "{k}: {} {}", svd.s[k], exact[k]);
+        for (k, (found, exact)) in svd.s.iter().zip(&exact).take(3).enumerate() {
+            assert!((found / exact - 1.0).abs() < 1e-6, "{k}: {found} {exact}");
         }
         // A v = s u
         let product = sparse_times_tall(by_row.view(), &svd.v);

@@ -66,9 +66,12 @@ fn limits(tolerance: f64, max_iterations: usize) -> Limits {
     Limits { tolerance, max_iterations, time_limit: None }
 }
 
+/// A part of the chapter: appends its section, and says whether the user asked to stop.
+type Part = fn(&Context, &mut Chapter) -> Result<bool, Failure>;
+
 pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
     let mut chapter = Chapter::default();
-    let parts: [fn(&Context, &mut Chapter) -> Result<bool, Failure>; 5] =
+    let parts: [Part; 5] =
         [error_against_time, cost_against_rank, phase_transition, rank_against_error, inpainting];
     for part in parts {
         if part(context, &mut chapter)? {
