@@ -222,53 +222,6 @@ impl Grid {
     }
 }
 
-/// One line of a SOR sweep, all slices of one length.
-struct SorLine<'a> {
-    b: &'a [f64],
-    x: &'a mut [f64],
-    /// The lines before and after it, those a plane before and after it.
-    beside: [&'a [f64]; 4],
-    /// a_{i,i-1}; omega / a_ii; 1 - omega; their product with a_{i,i-1}; the other couplings.
-    coupling: f64,
-    weight: f64,
-    keep: f64,
-    chain: f64,
-    across: [f64; 2],
-}
-
-impl SorLine<'_> {
-    /// b_i less what the neighbours on other lines take.
-    #[inline(always)]
-    fn rest(&self, k: usize) -> f64 {
-        let [north, south, down, up] = self.beside;
-        let [line, plane] = self.across;
-        self.b[k] - ((plane * down[k] + line * north[k]) + (line * south[k] + plane * up[k]))
-    }
-}
-
-impl Grid {
-    fn sor_line<'a>(&'a self, omega: f64, b: &'a [f64], x: &'a mut [f64], start: usize) -> SorLine<'a> {
-        let (pass, m) = (self.pass(omega), self.line);
-        let (behind, rest) = x.split_at_mut(start);
-        let (x, ahead) = rest.split_at_mut(m);
-        let (behind, ahead) = (&*behind, &*ahead);
-        let north = if self.has_line_before(start) { &behind[start - m..] } else { &self.border[..] };
-        let south = if self.has_line_after(start) { ahead } else { &self.border[..] };
-        let down = if start >= self.plane { &behind[start - self.plane..] } else { &self.border[..] };
-        let up = if start + self.plane < self.n { &ahead[self.plane - m..] } else { &self.border[..] };
-        SorLine {
-            b: &b[start..start + m],
-            x,
-            beside: [&north[..m], &south[..m], &down[..m], &up[..m]],
-            coupling: self.couplings[0],
-            weight: pass.weight,
-            keep: 1.0 - omega,
-            chain: pass.chain,
-            across: [pass.line, pass.plane],
-        }
-    }
-}
-
 impl Sweeps for Grid {
     fn set_shift(&mut self, shift: f64) {
         self.shift = shift;
@@ -295,46 +248,66 @@ impl Sweeps for Grid {
 
     fn sor_forward(&self, omega: f64, b: &[f64], x: &mut [f64], _: &mut [f64]) -> f64 {
         self.check(&[b, x]);
+        let (pass, m, value) = (self.pass(omega), self.line, self.value());
         let mut total = 0.0;
-        for start in (0..self.n).step_by(self.line) {
-            let line = self.sor_line(omega, b, x, start);
-            let m = line.x.len();
+        for start in (0..self.n).step_by(m) {
+            let (behind, rest) = x.split_at_mut(start);
+            let (x, ahead) = rest.split_at_mut(m);
+            let north = if self.has_line_before(start) { &behind[start - m..] } else { &self.border[..] };
+            let south = if self.has_line_after(start) { &ahead[..m] } else { &self.border[..] };
+            let down =
+                if start >= self.plane { &behind[start - self.plane..][..m] } else { &self.border[..] };
+            let there = start + self.plane < self.n;
+            let up = if there { &ahead[self.plane - m..][..m] } else { &self.border[..] };
+            let (b, north) = (&b[start..start + m], &north[..m]);
             let (mut before, mut sum) = (0.0, 0.0);
             for k in 0..m {
-                let after = if k + 1 < m { line.x[k + 1] } else { 0.0 };
-                let rest = line.rest(k) - line.coupling * after;
-                let old = line.x[k];
-                let new = (rest * line.weight + line.keep * old) - line.chain * before;
-                line.x[k] = new;
+                let old = x[k];
+                let after = if k + 1 < m { x[k + 1] } else { 0.0 };
+                let others = (pass.plane * down[k] + pass.line * north[k])
+                    + (pass.line * south[k] + pass.plane * up[k]);
+                let rest = b[k] - others - self.couplings[0] * after;
+                let new = (rest * pass.weight + (1.0 - omega) * old) - pass.chain * before;
+                x[k] = new;
                 before = new;
-                sum += (new - old) * (new - old);
+                let residual = (new - old) * value;
+                sum += residual * residual;
             }
             total += sum;
         }
-        let scale = self.value() / omega;
-        total * scale * scale
+        total / (omega * omega)
     }
 
     fn sor_backward(&self, omega: f64, b: &[f64], x: &mut [f64], _: &mut [f64]) -> f64 {
         self.check(&[b, x]);
+        let (pass, m, value) = (self.pass(omega), self.line, self.value());
         let mut total = 0.0;
-        for start in (0..self.n).step_by(self.line).rev() {
-            let line = self.sor_line(omega, b, x, start);
-            let m = line.x.len();
+        for start in (0..self.n).step_by(m).rev() {
+            let (behind, rest) = x.split_at_mut(start);
+            let (x, ahead) = rest.split_at_mut(m);
+            let north = if self.has_line_before(start) { &behind[start - m..] } else { &self.border[..] };
+            let south = if self.has_line_after(start) { &ahead[..m] } else { &self.border[..] };
+            let down =
+                if start >= self.plane { &behind[start - self.plane..][..m] } else { &self.border[..] };
+            let there = start + self.plane < self.n;
+            let up = if there { &ahead[self.plane - m..][..m] } else { &self.border[..] };
+            let (b, north) = (&b[start..start + m], &north[..m]);
             let (mut after, mut sum) = (0.0, 0.0);
             for k in (0..m).rev() {
-                let before = if k > 0 { line.x[k - 1] } else { 0.0 };
-                let rest = line.rest(k) - line.coupling * before;
-                let old = line.x[k];
-                let new = (rest * line.weight + line.keep * old) - line.chain * after;
-                line.x[k] = new;
+                let old = x[k];
+                let before = if k > 0 { x[k - 1] } else { 0.0 };
+                let others = (pass.plane * down[k] + pass.line * north[k])
+                    + (pass.line * south[k] + pass.plane * up[k]);
+                let rest = b[k] - others - self.couplings[0] * before;
+                let new = (rest * pass.weight + (1.0 - omega) * old) - pass.chain * after;
+                x[k] = new;
                 after = new;
-                sum += (new - old) * (new - old);
+                let residual = (new - old) * value;
+                sum += residual * residual;
             }
             total += sum;
         }
-        let scale = self.value() / omega;
-        total * scale * scale
+        total / (omega * omega)
     }
 
     fn solve_lower(&self, omega: f64, r: &[f64], g: &mut [f64]) -> f64 {
