@@ -45,28 +45,19 @@ fn bandwidth() {
     println!("triad {triad:.1} GB/s; {n} unknowns, GB/s and share of the triad");
     let grid = laplacian(m, m);
     let mut rows = grid.clone();
-    let last = rows.data().len() - 1;
-    // one entry differs: no constant stencil, but still a constant diagonal
-    rows.data_mut()[last - 1] *= 1.0 + 1e-15;
-    rows.data_mut()[last - 3] *= 1.0;
+    // the entries (0, 1) and (1, 0) differ by rounding: no constant stencil any more
+    rows.data_mut()[1] *= 1.0 + 1e-15;
+    rows.data_mut()[3] *= 1.0 + 1e-15;
     let right: Vec<f64> = (0..n).map(|i| (i as f64 * 0.1).sin()).collect();
     for (name, matrix, matrix_bytes) in
         [("rows", &rows, 2.0 * 8.0 + 2.0 * 12.0 + 2.0 * 4.0), ("grid", &grid, 0.0)]
     {
-        let operator = match Operator::new(matrix.view()) {
-            Ok(operator) => operator,
-            Err(_) => {
-                // the mirrored entry was not changed: change the diagonal instead
-                let mut other = grid.clone();
-                other.data_mut()[0] *= 1.0 + 1e-15;
-                Operator::new(other.view()).unwrap()
-            }
-        };
-        for (method, vector_bytes, passes) in [
+        let operator = Operator::new(matrix.view()).unwrap();
+        for (method, vector_bytes) in [
             // b, x read and written
-            (Method::Sor, 24.0, 1.0),
+            (Method::Sor, 24.0),
             // backward: g, p twice, u twice; forward: p, u, v twice; step: u, v, x twice, g twice
-            (Method::SsorCg, 40.0 + 32.0 + 48.0, 1.0),
+            (Method::SsorCg, 40.0 + 32.0 + 48.0),
         ] {
             let seconds = |iterations: usize| {
                 let solver = Relaxation {
@@ -83,7 +74,7 @@ fn bandwidth() {
             // iterations 2 to 14: no check of the residual among them
             let each = (seconds(14) - seconds(2)) / 12.0;
             let matrix_bytes = if method == Method::Sor { 0.8 * matrix_bytes } else { matrix_bytes };
-            let rate = (vector_bytes + passes * matrix_bytes) * n as f64 / each * 1e-9;
+            let rate = (vector_bytes + matrix_bytes) * n as f64 / each * 1e-9;
             println!(
                 "  {name:5} {:8} {:6.2} ms an iteration, {rate:5.1} GB/s, {:.0} %",
                 method.name(),
@@ -99,7 +90,8 @@ fn forms() {
     let a = laplacian(256, 256);
     let b: Vec<f64> = (0..65536).map(|i| (i as f64 * 0.7).sin()).collect();
     let mut rows = a.clone();
-    rows.data_mut()[0] *= 1.0 + 1e-15;
+    rows.data_mut()[1] *= 1.0 + 1e-15;
+    rows.data_mut()[3] *= 1.0 + 1e-15;
     for (name, matrix) in [("rows", &rows), ("grid", &a)] {
         let operator = Operator::new(matrix.view()).unwrap();
         let solver = Relaxation { omega: Omega::Fixed(1.96), ..Relaxation::default() };
