@@ -318,7 +318,7 @@ impl<'a> Splitting<'a> {
         let size = norm(&self.v).max(norm(&self.s)).max(1e-300);
         let dual_size = (self.rho * norm(&self.lambda).max(norm(&self.nu))).max(1e-300);
         let ratio = ((self.residuals.0 / size) / (self.residuals.1 / dual_size)).sqrt();
-        if !(ratio.is_finite() && !(0.5..=2.0).contains(&ratio)) {
+        if !ratio.is_finite() || (0.5..=2.0).contains(&ratio) {
             return Ok(());
         }
         let factor = ratio.clamp(0.2, 5.0);
