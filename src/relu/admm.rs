@@ -342,7 +342,9 @@ impl<'a> Splitting<'a> {
     /// A subgradient of the loss for the dual: rho pi for split outputs; none for the smooth losses, whose derivative at
     /// the outputs serves.
     pub fn slope(&self) -> Option<Vec<f64>> {
-        (self.program.loss == Loss::Hinge).then(|| self.pi.iter().map(|pi| self.rho * pi).collect())
+        // -y a with a in [0, 1], but for rounding
+        let own = |(pi, y): (&f64, &f64)| -y * (-y * self.rho * pi).clamp(0.0, 1.0);
+        (self.program.loss == Loss::Hinge).then(|| self.pi.iter().zip(&self.program.y).map(own).collect())
     }
 }
 
