@@ -522,6 +522,10 @@ fn bad_input_is_named() {
     assert!(admm(Admm { rho: 0.0, ..Admm::default() }).contains("rho is 0"));
     assert!(admm(Admm { dual_step: 2.0, ..Admm::default() }).contains("dual_step is 2"));
     assert!(admm(Admm { relaxation: 2.0, ..Admm::default() }).contains("relaxation is 2"));
+    let long =
+        training(20_001, 1, &(0..20_001).map(f64::from).collect::<Vec<_>>(), Loss::Squared, 1.0).unwrap();
+    let interior = ConvexRelu { method: Method::InteriorPoint, patterns: 3, ..ConvexRelu::default() };
+    assert!(interior.solve(&long).unwrap_err().to_string().contains("20001 rows"));
     let other = Network { columns: 5, ..Network::default() };
     let patterns = Patterns::sample(&fine, 3, 1).unwrap();
     let error =

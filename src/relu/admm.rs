@@ -318,7 +318,7 @@ impl<'a> Splitting<'a> {
         let size = norm(&self.v).max(norm(&self.s)).max(1e-300);
         let dual_size = (self.rho * norm(&self.lambda).max(norm(&self.nu))).max(1e-300);
         let ratio = ((self.residuals.0 / size) / (self.residuals.1 / dual_size)).sqrt();
-        if !(ratio.is_finite() && !(0.5..=2.0).contains(&ratio)) {
+        if !ratio.is_finite() || (0.5..=2.0).contains(&ratio) {
             return Ok(());
         }
         let factor = ratio.clamp(0.2, 5.0);
@@ -342,7 +342,9 @@ impl<'a> Splitting<'a> {
     /// A subgradient of the loss for the dual: rho pi for split outputs; none for the smooth losses, whose derivative at
     /// the outputs serves.
     pub fn slope(&self) -> Option<Vec<f64>> {
-        (self.program.loss == Loss::Hinge).then(|| self.pi.iter().map(|pi| self.rho * pi).collect())
+        // -y a with a in [0, 1], but for rounding
+        let own = |(pi, y): (&f64, &f64)| -y * (-y * self.rho * pi).clamp(0.0, 1.0);
+        (self.program.loss == Loss::Hinge).then(|| self.pi.iter().zip(&self.program.y).map(own).collect())
     }
 }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::certificate::{self, Gap};
 use super::interior::{self, Group};
 use super::network::Network;
-use super::solve::{EXTRA, Instance, relative};
+use super::solve::{EXTRA, Instance, check_rows, relative};
 use super::training::{Program, Training};
 use super::{COLUMNS, Error, Patterns};
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
@@ -128,6 +128,7 @@ impl GatedRelu {
 type Solved = (Status, Vec<f64>, Gap, &'static str, u64);
 
 fn interior_point(instance: &Instance, tolerance: f64, run: &mut Run) -> Result<Solved, Error> {
+    check_rows(&instance.program)?;
     let groups: Vec<Group> =
         (0..instance.signs.len()).map(|pattern| Group { pattern, positive: true }).collect();
     let blocks = interior::Blocks {

@@ -7,6 +7,7 @@ use super::interior::{self, Group};
 use super::network::{Block, Blocks, Network};
 use super::rbcd::{BlockSteps, Rbcd};
 use super::training::{Program, Training};
+use super::woodbury::DENSE_ROWS;
 use super::{Error, Method, Patterns, certificate};
 use crate::control::{Run, Status};
 use crate::linalg::cone_projection::ConeProjection;
@@ -146,6 +147,7 @@ pub(super) fn solve(
         return Ok((status.unwrap_or(Status::Solved), feasible));
     }
     match method {
+        Method::Auto if instance.program.n > DENSE_ROWS => splitting(instance, admm, None, start, run, work),
         Method::Auto => {
             let live = match start {
                 Some(start) => nonzero_columns(instance, &start),
@@ -161,6 +163,21 @@ pub(super) fn solve(
         Method::Rbcd => splitting(instance, admm, Some(rbcd), start, run, work),
     }
 }
+
+/// Refuses more rows than the interior-point method's n x n system may have.
+pub(super) fn check_rows(program: &Program) -> Result<(), Error> {
+    if program.n <= MOST_ROWS {
+        return Ok(());
+    }
+    let n = program.n;
+    Err(Error::Option(format!(
+        "{n} rows are too many for the interior-point method, whose system has their square of numbers (at most {MOST_ROWS} \
+         rows); choose the method admm"
+    )))
+}
+
+/// Rows that the interior-point method takes at most: 3.2 GB for its system.
+const MOST_ROWS: usize = 20_000;
 
 /// The trace's own columns where there is nothing to say.
 pub(super) const EXTRA: [f64; 2] = [f64::NAN, f64::NAN];
@@ -342,6 +359,7 @@ fn restricted(
     run: &mut Run,
     work: &mut Work,
 ) -> Result<(Status, Feasible, u64), Error> {
+    check_rows(&instance.program)?;
     let d = instance.program.d;
     let groups: Vec<Group> = live.iter().map(|&j| Group { pattern: j / 2, positive: j % 2 == 0 }).collect();
     let blocks =

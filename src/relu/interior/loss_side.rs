@@ -58,8 +58,8 @@ impl LossSide {
                 }
             }
             Some(h) => {
-                for k in 0..h.y.len() {
-                    h.q[k] = (h.xi[k] - 1.0 + h.y[k] * outputs[k]).max(1e-300);
+                for (k, &output) in outputs.iter().enumerate() {
+                    h.q[k] = (h.xi[k] - 1.0 + h.y[k] * output).max(1e-300);
                     self.slope[k] = -h.y[k] * h.a[k];
                     self.compliance[k] = h.q[k] / h.a[k] + h.xi[k] / (1.0 - h.a[k]);
                 }

@@ -85,21 +85,22 @@ pub(in crate::relu) fn solve(
 ) -> Result<Point, Error> {
     let mut state = State::start(blocks);
     let mut newton = Newton::new(blocks);
-    let mut best: Option<(f64, Vec<f64>, Vec<f64>, Vec<f64>)> = None;
+    let mut best = Best { relative: f64::INFINITY, ..Best::default() };
     let (mut iterations, mut stuck) = (0, 0);
     loop {
         state.evaluate(blocks);
         let gap = state.gap(blocks);
         let relative = if gap.objective > 0.0 { gap.gap / gap.objective } else { gap.gap };
-        if best.as_ref().is_none_or(|(least, ..)| relative < *least) {
-            best = Some((relative, state.v.clone(), state.loss.slope.clone(), gap.norms));
+        if iterations == 0 || relative < best.relative {
+            let (v, slope) = (state.v.clone(), state.loss.slope.clone());
+            best = Best { relative, v, slope, norms: gap.norms };
         }
         let stopped = note(run, gap.objective, relative);
         let solved = (relative <= tolerance).then_some(Status::Solved);
         let stalled =
             (stuck >= 3 || iterations >= MOST_ITERATIONS || relative.is_nan()).then_some(Status::Stalled);
         if let Some(status) = solved.or(stopped).or(stalled) {
-            let (_, v, slope, norms) = best.unwrap_or_default();
+            let Best { v, slope, norms, .. } = best;
             return Ok(Point { v, slope, norms, status, iterations });
         }
         state.scale(blocks);
@@ -119,6 +120,15 @@ pub(in crate::relu) fn solve(
         stuck = if longest < 1e-6 { stuck + 1 } else { 0 };
         iterations += 1;
     }
+}
+
+/// The iterate of the smallest gap so far.
+#[derive(Default)]
+struct Best {
+    relative: f64,
+    v: Vec<f64>,
+    slope: Vec<f64>,
+    norms: Vec<f64>,
 }
 
 /// Increments of all variables.

@@ -113,13 +113,13 @@ impl Newton {
         if blocks.cones {
             for j in 0..count {
                 let signs = blocks.signs(j);
-                for k in 0..n {
+                for (k, sign) in signs.iter().enumerate() {
                     let i = j * n + k;
                     let second = affine.map_or(0.0, |a| a.slack[i] * a.gamma[i]);
                     // the slacks also make up for what they lack to E X v
                     let lack = state.product[i] - state.slack[i];
                     asked[i] = (mu - second) / state.slack[i] - state.gamma[i] - self.ratio[i] * lack;
-                    rows[i] = signs[k] * asked[i];
+                    rows[i] = sign * asked[i];
                 }
             }
         }
@@ -127,11 +127,11 @@ impl Newton {
         panel::multiply(blocks.program.x().transpose(), &rows, &mut b);
         b.iter_mut().zip(&state.residual).for_each(|(b, r)| *b -= r);
         let (mut z, mut e0) = (vec![0.0; d * count], vec![0.0; count]);
-        for j in 0..count {
+        for (j, e0) in e0.iter_mut().enumerate() {
             let part = j * d..(j + 1) * d;
             let earlier = affine.map(|a| (a.t[j], &a.v[part.clone()], &a.z[part.clone()]));
-            e0[j] = state.scalings[j].target(mu, earlier, &mut z[part.clone()]);
-            state.scalings[j].add_reduced(e0[j], &z[part.clone()], &mut b[part]);
+            *e0 = state.scalings[j].target(mu, earlier, &mut z[part.clone()]);
+            state.scalings[j].add_reduced(*e0, &z[part.clone()], &mut b[part]);
         }
         let Increments { v, slope, mut slack, outputs } =
             self.solve_refined(blocks, state, &b, &constant, &mut rows);
