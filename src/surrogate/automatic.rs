@@ -36,8 +36,8 @@ pub(crate) struct Trial {
     steps: u64,
     raised: u64,
     /// theta and where the last batch's surrogate would have led from there.
-    before: Vec<f64>,
-    after: Vec<f64>,
+    pub(super) before: Vec<f64>,
+    pub(super) after: Vec<f64>,
 }
 
 /// Share of raised losses below which data count as interpolating. Measured: 0.16 and 0.20 on such data, 0.55 to 0.99 on

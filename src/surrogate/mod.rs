@@ -111,6 +111,9 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// A checkpoint whose vectors are not those of its run.
+    #[error("the checkpoint is damaged: a vector has a wrong length or an entry that is not finite")]
+    Damaged,
     /// A checkpoint of another run.
     #[error("the checkpoint belongs to another run: it says '{found}', this run is '{expected}'")]
     Checkpoint {
@@ -402,8 +405,13 @@ impl Surrogate {
             Start::Checkpoint(saved) if saved.options != options => {
                 return Err(Error::Checkpoint { found: saved.options.clone(), expected: options });
             }
-            Start::Checkpoint(saved) if saved.theta.len() == d => return Ok(saved.clone()),
-            Start::Checkpoint(saved) => saved.theta.clone(),
+            Start::Checkpoint(saved) => {
+                let targets = problem.model.samples() * problem.model.outputs();
+                if saved.fits(d, targets) {
+                    return Ok(saved.clone());
+                }
+                return Err(Error::Damaged);
+            }
         };
         if theta.len() != d {
             return Err(Error::Start { given: theta.len(), parameters: d });

@@ -16,6 +16,11 @@ impl Memory {
         Self { most, pairs: Vec::new() }
     }
 
+    /// Whether all vectors have d entries.
+    pub fn fits(&self, d: usize) -> bool {
+        self.pairs.iter().all(|(s, y, _)| s.len() == d && y.len() == d)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }

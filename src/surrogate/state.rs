@@ -59,6 +59,28 @@ impl Checkpoint {
         &self.theta
     }
 
+    /// Whether every vector has a length that a run with d parameters and so many targets writes, and finite entries.
+    pub(crate) fn fits(&self, d: usize, targets: usize) -> bool {
+        let sizes: [(&[f64], &[usize]); 10] = [
+            (&self.theta, &[d]),
+            (&self.first, &[0, d, targets]),
+            (&self.second, &[0, d, targets]),
+            (&self.table, &[0, targets]),
+            (&self.mean, &[0, d]),
+            (&self.snapshot, &[0, d]),
+            (&self.matrix, &[0, d * d]),
+            (&self.metric, &[0, targets]),
+            (&self.z, &[0, targets]),
+            (&self.trial.before, &[0, d]),
+        ];
+        let sound = |(vector, lengths): &(&[f64], &[usize])| {
+            lengths.contains(&vector.len()) && vector.iter().all(|value| value.is_finite())
+        };
+        let together = self.first.is_empty() || self.first.len() == self.second.len();
+        let after = [0, d].contains(&self.trial.after.len());
+        sizes.iter().all(sound) && together && after && self.memory.fits(d) && self.position == 0
+    }
+
     /// The counters so far.
     pub fn work(&self) -> Work {
         self.work

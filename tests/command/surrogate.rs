@@ -93,6 +93,11 @@ fn a_run_goes_on_from_its_checkpoint() {
     assert_eq!(resumed["objective"], straight["objective"]);
     assert_eq!(resumed["counts"]["oracle_calls"], straight["counts"]["oracle_calls"]);
     run(&format!("{fit} --seed 9 --resume {state}")).fails(1, "another run");
+    // a vector that lost an entry is noticed, whatever the options say
+    let mut damaged: Value = serde_json::from_str(&fs::read_to_string(&state).unwrap()).unwrap();
+    damaged["table"].as_array_mut().unwrap().pop();
+    let damaged = folder.write("damaged.json", damaged.to_string());
+    run(&format!("{fit} --resume {damaged}")).fails(1, "damaged");
     let torn = folder.write("torn.json", "{\"theta\": [1");
     run(&format!("{fit} --resume {torn}")).fails(1, "not a checkpoint");
     run(&format!("{fit} --resume {}", folder.path("absent"))).fails(1, "absent");
