@@ -6,7 +6,7 @@
 //! | [`problem`] | statements of problems that several methods share |
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
-//! | [`constrained`] | nonlinear programs: Newton on an exact augmented Lagrangian |
+//! | [`constrained`] | nonlinear programs: interior point for all, exact augmented Lagrangian for equations |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 #![cfg_attr(feature = "plot", doc = "| [`report`] | convergence plots and the HTML report |")]
 //!
@@ -33,7 +33,7 @@ pub mod report;
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::constrained::SketchNewton;
+    pub use crate::constrained::{InteriorPoint, SketchNewton};
     pub use crate::control::{Limits, Status};
     pub use crate::coordinate::CoordinateDescent;
     pub use crate::linalg::DesignMatrix;

@@ -5,6 +5,7 @@
 
 mod constrained;
 mod coordinate;
+mod interior;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,8 +26,11 @@ use crate::watch;
 type Experiments = fn(&Context) -> Result<Chapter, Failure>;
 
 /// The methods in the order of the report.
-const CHAPTERS: &[(&str, Experiments)] =
-    &[("coordinate", coordinate::chapter), ("constrained", constrained::chapter)];
+const CHAPTERS: &[(&str, Experiments)] = &[
+    ("coordinate", coordinate::chapter),
+    ("constrained", constrained::chapter),
+    ("interior", interior::chapter),
+];
 
 /// Solve the bundled problems; write plots, traces and one HTML report.
 #[derive(Args)]
