@@ -39,7 +39,7 @@ pub struct KktMatrix {
 }
 
 enum Factors {
-    Dense { factors: DenseIndefinite, matrix: Vec<f64> },
+    Dense { factors: Box<DenseIndefinite>, matrix: Vec<f64> },
     Sparse(Box<SparseIndefinite>),
 }
 
@@ -81,7 +81,7 @@ impl KktMatrix {
         // a sparse code on a full matrix only adds bookkeeping
         let full = size <= LARGEST_DENSE && indices.len() as f64 > FULL * 0.5 * (size * size) as f64;
         let factors = if size <= DENSE || full {
-            Factors::Dense { factors: DenseIndefinite::new(), matrix: vec![0.0; size * size] }
+            Factors::Dense { factors: Box::default(), matrix: vec![0.0; size * size] }
         } else {
             Factors::Sparse(Box::default())
         };

@@ -152,10 +152,8 @@ impl SketchProject {
             return;
         }
         multiply(a, &self.sketched, &mut self.image);
-        for i in 0..d.len() {
-            d[i] -= length * self.sketched[i];
-            self.residual[i] -= length * self.image[i];
-        }
+        d.iter_mut().zip(&self.sketched).for_each(|(d, step)| *d -= length * step);
+        self.residual.iter_mut().zip(&self.image).for_each(|(r, image)| *r -= length * image);
     }
 
     fn row_step(&mut self, a: CsMatViewI<f64, u32>, d: &mut [f64]) {

@@ -88,7 +88,7 @@ fn bad_input_is_refused_with_one_message() {
         .fails(2, "possible values: auto, sketch-newton, interior-point");
     run(&format!("nlp {file} --inner lu")).fails(2, "possible values: direct");
     run(&format!("nlp {file} --inner-limit 0")).fails(2, "inner-limit");
-    run(&format!("nlp {file} --tolerance -1")).fails(2, "tolerance");
+    run(&format!("nlp {file} --tolerance=-1")).fails(2, "tolerance");
     run(&format!("nlp {file} --param N=3")).fails(1, "no parameter N");
     let short = folder.write("x.txt", "1\n");
     run(&format!("nlp {file} --start {short}")).fails(1, "1 numbers; the point has 2");

@@ -99,7 +99,7 @@ fn reproduce_fills_a_folder_and_its_commands_repeat_the_figures() {
 fn help_has_examples_and_every_example_is_understood() {
     assert!(run("--help").succeeds().out.contains("fit"));
     assert!(run("--version").succeeds().out.contains(env!("CARGO_PKG_VERSION")));
-    for name in ["fit", "predict", "plot", "reproduce", "completions"] {
+    for name in ["fit", "predict", "nlp", "plot", "reproduce", "completions"] {
         let help = run(&format!("{name} --help")).succeeds().out;
         let examples: Vec<&str> =
             help.lines().filter_map(|line| line.trim().strip_prefix("gradus ")).collect();

@@ -90,3 +90,66 @@ impl Slope {
         self.value(penalties) <= -0.5 * penalties.lagrangian * self.residual
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::constrained::{Evaluator, Start};
+    use crate::problem::NonlinearProgram;
+    use crate::read::sif::SifProblem;
+
+    /// The bundled problems with equations, and the published experiment's where they lie beside the checkout.
+    fn files() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let bundled = "HSX6 HSX7 HSX26 HSX28 HSX39 HSX40 HSX42 HSX48 HSX50 HSX78 TRIDIEQ";
+        let mut files: Vec<PathBuf> =
+            bundled.split(' ').map(|name| root.join(format!("data/sif/{name}.SIF"))).collect();
+        let published = "HS6 BT5 BT9 HS28 BT10 HIMMELBA BT12 HS40 BT3 BT6 BT11 HS7 GENHS28 HS51 BOOTH HS52 HS47 WAYSEA1NE HS48 HS50 \
+            RSNBRNE CUBENE HS77 MWRIGHT ZANGWIL3 HS78 HS56 HELIXNE HS42 HS79 ORTHREGB HS100LNP GOTTFR WAYSEA2NE DENSCHNFNE HIMMELBC \
+            PRICE4NE INTEQNE MANCINONE BT2";
+        for folder in ["../shared/data/sif", "../../shared/data/sif"] {
+            files.extend(
+                published.split_whitespace().map(|name| root.join(folder).join(format!("{name}.SIF"))),
+            );
+        }
+        files.retain(|file| file.exists());
+        files
+    }
+
+    #[test]
+    fn the_slope_is_that_of_the_merit_function() {
+        let files = files();
+        assert!(files.len() >= 11);
+        for file in files {
+            let problem = SifProblem::read(&file, &Default::default()).unwrap();
+            let (n, m) = (problem.variable_count(), problem.constraint_count());
+            let wave = |count: usize, phase: f64| -> Vec<f64> {
+                (0..count).map(|i| (1.7 * i as f64 + phase).sin()).collect()
+            };
+            let x: Vec<f64> =
+                problem.start().iter().zip(wave(n, 0.3)).map(|(x, wave)| x + 0.1 * wave).collect();
+            let y = wave(m, 0.8);
+            let mut evaluator = Evaluator::new(&problem).unwrap();
+            evaluator.scale_by_start();
+            let options = SketchNewton::default();
+            let mut newton = super::super::newton::Newton::new(&options, &evaluator).unwrap();
+            let start = Start { x: Some(&x), multipliers: Some(&y), ..Start::default() };
+            let mut state = State::new(&mut evaluator, start, &mut newton).unwrap();
+            state.evaluate_hessian().unwrap();
+            state.d = wave(n + m, 0.1);
+            state.multiply_step();
+            let penalties = Penalties { constraints: 3.0, lagrangian: 0.5 };
+            let slope = Slope::along(&state).value(&penalties);
+            let h = 2e-4;
+            let mut at = |alpha: f64| {
+                state.try_step(alpha).unwrap();
+                penalties.merit(&state.trial)
+            };
+            let difference = (8.0 * (at(h) - at(-h)) - (at(2.0 * h) - at(-2.0 * h))) / (12.0 * h);
+            let error = (slope - difference).abs() / (1.0 + slope.abs());
+            assert!(error <= 1e-7, "{}: {slope} {difference}", file.display());
+        }
+    }
+}

@@ -62,7 +62,12 @@ impl SketchNewton {
         let mut newton = Newton::new(self, &evaluator)?;
         let mut state = State::new(&mut evaluator, start, &mut newton)?;
         let outcome = self.iterate(&mut state, &mut newton, &mut run)?;
-        let (x, multipliers) = state.into_answer();
+        // the watchdog may have been on its way when a limit was met
+        let stopped = !matches!(
+            outcome,
+            Outcome::Optimal | Outcome::Diverging | Outcome::LocallyInfeasible | Outcome::EvaluationError
+        );
+        let (x, multipliers) = state.into_answer(stopped);
         let finished = Finished {
             method: "sketch-newton",
             outcome,
@@ -88,6 +93,7 @@ impl SketchNewton {
         }
         loop {
             let error = state.kkt_error();
+            state.keep_best(error.error);
             let columns = [
                 error.scaled.constraint_violation,
                 error.scaled.dual_infeasibility,
@@ -119,6 +125,7 @@ impl SketchNewton {
                 if restore(state, newton, run)? == Restored::Stationary {
                     return Ok(Outcome::LocallyInfeasible);
                 }
+                restorations.ended(state);
                 newton.restart(state)?;
                 penalties = Penalties::first(self);
                 globalization = Globalization::new(true);

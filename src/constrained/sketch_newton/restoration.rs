@@ -13,8 +13,11 @@ use crate::linalg::product::{dot, norm, norm_inf};
 const REDUCTION: f64 = 0.1;
 /// Steps after which it gives up.
 const MOST_STEPS: usize = 200;
-/// A gradient of |c|^2 / 2 this small, relative to |c| and J, is stationary.
+/// A gradient of |c|^2 / 2 this small, relative to |c| and J, is stationary; the same after the last step.
 const STATIONARY: f64 = 1e-10;
+const STATIONARY_AT_LAST: f64 = 1e-7;
+/// A violation at which a stationary point is called infeasible.
+const FAR_FROM_FEASIBLE: f64 = 1e-4;
 /// Damping at the start relative to |J'J|, and where it ends.
 const FIRST_DAMPING: f64 = 1e-3;
 const LARGEST_DAMPING: f64 = 1e12;
@@ -44,10 +47,10 @@ pub(super) fn restore(state: &mut State, newton: &mut Newton, run: &Run) -> Resu
             break;
         }
         let scale = dot(&state.at.j, &state.at.j);
-        let gradient = state.violation_gradient();
-        if norm_inf(&gradient) <= STATIONARY * violation * scale.sqrt() {
+        if is_stationary(state, STATIONARY) {
             return Ok(Restored::Stationary);
         }
+        let gradient = state.violation_gradient();
         if !newton.damped_step(state, damping * scale.max(f64::MIN_POSITIVE))? {
             damping *= 10.0;
             continue;
@@ -67,8 +70,11 @@ pub(super) fn restore(state: &mut State, newton: &mut Newton, run: &Run) -> Resu
         }
     }
     let violation = norm(&state.at.c);
+    let stuck = violation > target && norm_inf(&state.at.c) > FAR_FROM_FEASIBLE;
     Ok(if violation <= target {
         Restored::Reduced
+    } else if stuck && is_stationary(state, STATIONARY_AT_LAST) {
+        Restored::Stationary
     } else if violation < start {
         Restored::Some
     } else {
@@ -76,19 +82,33 @@ pub(super) fn restore(state: &mut State, newton: &mut Newton, run: &Run) -> Resu
     })
 }
 
+/// |J'c| against |c| times |J|, which is bounded from below where all gradients vanish together.
+fn is_stationary(state: &State, relative: f64) -> bool {
+    let violation = norm(&state.at.c);
+    let scale = norm(&state.at.j).max(violation.min(1.0));
+    norm_inf(&state.violation_gradient()) <= relative * violation * scale
+}
+
 /// Restorations of a run, and when one is due.
-#[derive(Default)]
 pub(super) struct Restorations {
     /// Short steps in a row.
     crawled: usize,
-    /// How many there were.
-    pub count: usize,
+    /// How many there were that did not halve the lowest violation.
+    in_vain: usize,
+    /// The lowest violation that one ended at.
+    lowest: f64,
+}
+
+impl Default for Restorations {
+    fn default() -> Self {
+        Self { crawled: 0, in_vain: 0, lowest: f64::INFINITY }
+    }
 }
 
 /// Short steps in a row that call for a restoration, and what a short step is.
 const CRAWLED: usize = 10;
 const SHORT: f64 = 0.02;
-/// Restorations of a run.
+/// Restorations in vain.
 const MOST: usize = 10;
 
 impl Restorations {
@@ -96,12 +116,21 @@ impl Restorations {
     pub fn are_due(&mut self, step: Option<f64>) -> bool {
         let short = step.is_none_or(|step| step < SHORT);
         self.crawled = if short { self.crawled + 1 } else { 0 };
-        let due = self.count < MOST && (step.is_none() || self.crawled >= CRAWLED);
+        let due = self.in_vain < MOST && (step.is_none() || self.crawled >= CRAWLED);
         if due {
             self.crawled = 0;
-            self.count += 1;
         }
         due
+    }
+
+    /// Notes where one ended.
+    pub fn ended(&mut self, state: &State) {
+        let violation = norm(&state.at.c);
+        if violation <= 0.5 * self.lowest {
+            self.lowest = violation;
+        } else {
+            self.in_vain += 1;
+        }
     }
 }
 

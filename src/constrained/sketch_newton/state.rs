@@ -7,7 +7,7 @@ use super::super::evaluator::{
 use super::super::solution::Start;
 use super::super::termination::{KktError, Point};
 use super::newton::{LARGEST_MULTIPLIER, Newton};
-use crate::linalg::product::{dot, norm};
+use crate::linalg::product::norm;
 use crate::problem::nonlinear::Pattern;
 
 /// An entry of x above this in size counts as divergence.
@@ -43,6 +43,8 @@ pub(super) struct State<'e, 'p> {
     /// W dx + J'dy, then J dx.
     pub product: Vec<f64>,
     defined: bool,
+    /// The least error E so far, with its x and y.
+    best: (f64, Vec<f64>, Vec<f64>),
 }
 
 impl Values {
@@ -110,6 +112,7 @@ impl<'e, 'p> State<'e, 'p> {
             corrected: vec![0.0; n + m],
             product: vec![0.0; n + m],
             defined: false,
+            best: (f64::INFINITY, x.to_vec(), vec![0.0; m]),
             evaluator,
         };
         state.defined = state.at.evaluate(state.evaluator, &state.right).is_ok();
@@ -158,6 +161,15 @@ impl<'e, 'p> State<'e, 'p> {
             upper_multipliers: &[],
         };
         KktError::at(&point, self.evaluator.bounds(), scaling)
+    }
+
+    /// Remembers the iterate where its error is the least so far.
+    pub fn keep_best(&mut self, error: f64) {
+        if error < self.best.0 {
+            self.best.0 = error;
+            self.best.1.copy_from_slice(&self.at.x);
+            self.best.2.copy_from_slice(&self.at.y);
+        }
     }
 
     /// f of the problem itself.
@@ -227,17 +239,10 @@ impl<'e, 'p> State<'e, 'p> {
         std::mem::swap(&mut self.at, &mut self.trial);
     }
 
-    /// dx'W dx, from the products of the step.
-    #[allow(dead_code)]
-    pub fn curvature(&self) -> f64 {
-        let n = self.at.x.len();
-        let (dx, dy) = self.d.split_at(n);
-        dot(dx, &self.product[..n]) - dot(dy, &self.product[n..])
-    }
-
-    /// x, and the multipliers of the problem itself.
-    pub fn into_answer(self) -> (Vec<f64>, Vec<f64>) {
-        let Values { x, mut y, .. } = self.at;
+    /// x and the multipliers of the problem itself: of the iterate, or of the best one.
+    pub fn into_answer(self, best: bool) -> (Vec<f64>, Vec<f64>) {
+        let (_, x, y) = self.best;
+        let (x, mut y) = if best { (x, y) } else { (self.at.x, self.at.y) };
         self.evaluator.scaling().unscale_multipliers(&mut y);
         (x, y)
     }
