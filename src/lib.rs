@@ -8,6 +8,7 @@
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
 //! | [`constrained`] | nonlinear programs: Newton on an exact augmented Lagrangian |
 //! | [`completion`] | low-rank matrix completion by robust alternating minimisation |
+//! | [`constrained`] | nonlinear programs: interior point for all, exact augmented Lagrangian for equations |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
 //! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
 //! | [`relaxation`] | sequences of sparse linear systems: SOR and SSOR-CG, omega by formula, probe or learning |
@@ -43,7 +44,7 @@ pub mod transport;
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::constrained::SketchNewton;
+    pub use crate::constrained::{InteriorPoint, SketchNewton};
     pub use crate::control::{Limits, Status};
     pub use crate::coordinate::CoordinateDescent;
     pub use crate::linalg::DesignMatrix;

@@ -208,6 +208,11 @@ impl<'p> Evaluator<'p> {
         std::mem::replace(&mut self.scaling, kept)
     }
 
+    /// Scales the functions by other factors from here on; returns those that they had.
+    pub fn set_scaling(&mut self, scaling: Scaling) -> Scaling {
+        std::mem::replace(&mut self.scaling, scaling)
+    }
+
     /// Runs `work` with the problem's own, unscaled functions.
     pub fn unscaled<R>(&mut self, work: impl FnOnce(&mut Self) -> R) -> R {
         let none = Scaling::none(self.rows());

@@ -1,8 +1,9 @@
 //! Nonlinear programs: minimise f(x) subject to cl <= c(x) <= cu and xl <= x <= xu, stated as a
 //! [`NonlinearProgram`](crate::problem::NonlinearProgram).
 //!
-//! [`SketchNewton`] takes equations alone: Newton steps on the Lagrangian, solved exactly or only as well as needed, by
-//! factorisation, MINRES or randomised sketch-and-project, and globalised by a line search on an exact augmented Lagrangian.
+//! - [`InteriorPoint`] takes everything: bounds, inequalities, more equations than variables.
+//! - [`SketchNewton`] takes equations alone: Newton steps on the Lagrangian, solved exactly or only as well as needed, by
+//!   factorisation, MINRES or randomised sketch-and-project, and globalised by a line search on an exact augmented Lagrangian.
 //!
 //! Every answer carries the optimality error E of its point and multipliers, recomputed from those alone ([`certify`]); the
 //! Lagrangian is f + y'c, multipliers of bounds are not negative.
@@ -12,6 +13,7 @@
 //! | `evaluator`, `scaling` | a problem's functions: checked, scaled, counted, values that aren't finite caught |
 //! | `termination`, `certificate` | the error E, and all that is known of an answer |
 //! | `kkt` | the matrix of a Newton step, its factors and its regularisation |
+//! | `interior_point` | the interior point method, and sensitivities of solutions |
 //! | `sketch_newton` | the exact augmented Lagrangian method |
 //! | `solution`, `log`, `error` | what comes out: answer, iteration log, refusals |
 

@@ -15,7 +15,7 @@ fn the_object_has_every_key() {
     for key in ["objective", "gradient", "constraints", "jacobian", "hessian", "factorizations"] {
         assert!(object["counts"][key].as_u64().unwrap() > 0, "{key}");
     }
-    assert_eq!((&object["command"], &object["method"]), (&"nlp".into(), &"sketch-newton".into()));
+    assert_eq!((&object["command"], &object["method"]), (&"nlp".into(), &"interior-point".into()));
     assert_eq!((&object["status"], &object["name"]), (&"solved".into(), &"HSX78".into()));
     assert_eq!((object["n"].as_u64(), object["m"].as_u64()), (Some(5), Some(3)));
     assert_eq!((object["seed"].as_u64(), object["threads"].as_u64()), (Some(3), Some(1)));
@@ -24,6 +24,23 @@ fn the_object_has_every_key() {
     assert_eq!(object["certificate"]["kind"], "kkt_error");
     assert_eq!(number(&object["certificate"], "relative"), number(&object, "kkt_error"));
     assert_eq!(object["second_order"], "sufficient");
+}
+
+#[test]
+fn inequalities_go_to_the_interior_point() {
+    let folder = Folder::new();
+    let text = "NAME          BOX\nVARIABLES\n    X\n    Y\nGROUPS\n N  OBJ       X         1.0\n G  ROW       X         1.0\n    ROW       Y         1.0\nCONSTANTS\n    BOX       ROW       1.0\nENDATA\n".replace("    ROW       Y", " G  ROW       Y");
+    let file = folder.write("BOX.SIF", text);
+    for method in ["auto", "interior-point"] {
+        let object = run(&format!("nlp {file} --method {method} --json")).succeeds().json();
+        assert_eq!((&object["method"], &object["status"]), (&"interior-point".into(), &"solved".into()));
+        assert!(number(&object, "objective").abs() < 1e-7 && number(&object, "kkt_error") <= 1e-8);
+        assert!(object["notes"].as_array().unwrap().contains(&"a linear program".into()), "{object}");
+    }
+    run(&format!("nlp {file} --method sketch-newton")).fails(1, "use --method interior-point");
+    let seven = data("sif/HSX7.SIF");
+    let object = run(&format!("nlp {seven} --method sketch-newton --json")).succeeds().json();
+    assert_eq!(object["method"], "sketch-newton");
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod start;
 use super::error::Error;
 use super::evaluator::Evaluator;
 use super::kkt::KktMatrix;
+use super::scaling::Scaling;
 use super::solution::{Finished, Outcome, Solution, Start};
 use super::termination::KktError;
 use crate::control::{Counts, Limits, Monitor, Run, Status};
@@ -139,7 +140,8 @@ impl InteriorPoint {
         }
         let mut run = Run::start(&self.limits, monitor, &COLUMNS);
         let linear = (0..problem.constraint_count()).all(|row| problem.is_linear(row));
-        let quadratic = linear && has_constant_hessian(&mut evaluator);
+        let exact = self.second_derivatives == SecondDerivatives::Exact;
+        let quadratic = exact && linear && has_constant_hessian(&mut evaluator);
         if self.scaling {
             evaluator.scale_by_start();
         }
@@ -245,6 +247,26 @@ struct Attempt<'a, 'e, 'p> {
 impl Attempt<'_, '_, '_> {
     /// Solves the problem or its least-squares form; the answer is that of the last iterate.
     fn solve(
+        &mut self,
+        kind: Kind,
+        start: &Start,
+        run: &mut Run,
+        answer: &mut Answer,
+    ) -> Result<Outcome, Error> {
+        if kind == Kind::Problem {
+            return self.solve_scaled(kind, start, run, answer);
+        }
+        // a sum of squares of rows scaled each by its own factor would be another one
+        let own = self.evaluator.scaling().clone();
+        let least = own.constraints.iter().copied().fold(1.0, f64::min);
+        let constraints = vec![least; own.constraints.len()];
+        self.evaluator.set_scaling(Scaling { objective: own.objective, constraints });
+        let outcome = self.solve_scaled(kind, start, run, answer);
+        self.evaluator.set_scaling(own);
+        outcome
+    }
+
+    fn solve_scaled(
         &mut self,
         kind: Kind,
         start: &Start,

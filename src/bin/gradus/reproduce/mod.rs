@@ -10,6 +10,7 @@ mod relaxation;
 mod relu;
 mod surrogate;
 mod transport;
+mod interior;
 
 use std::fs;
 use std::path::{Path, PathBuf};
