@@ -6,11 +6,11 @@
 mod completion;
 mod constrained;
 mod coordinate;
+mod interior;
 mod relaxation;
 mod relu;
 mod surrogate;
 mod transport;
-mod interior;
 
 use std::fs;
 use std::path::{Path, PathBuf};
