@@ -26,9 +26,7 @@ fn bundled(name: &str) -> SifProblem {
 fn shared(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("GRADUS_SHARED_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
-    // a worktree lies one level deeper
-    let deeper = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let path = [root.join(folder), deeper.join(folder)].into_iter().find(|path| path.is_dir());
+    let path = Some(root.join(folder)).filter(|path| path.is_dir());
     if path.is_none() {
         println!("skipped: {} is absent", root.join(folder).display());
     }
