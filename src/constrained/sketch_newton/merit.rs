@@ -109,11 +109,8 @@ mod tests {
         let published = "HS6 BT5 BT9 HS28 BT10 HIMMELBA BT12 HS40 BT3 BT6 BT11 HS7 GENHS28 HS51 BOOTH HS52 HS47 WAYSEA1NE HS48 HS50 \
             RSNBRNE CUBENE HS77 MWRIGHT ZANGWIL3 HS78 HS56 HELIXNE HS42 HS79 ORTHREGB HS100LNP GOTTFR WAYSEA2NE DENSCHNFNE HIMMELBC \
             PRICE4NE INTEQNE MANCINONE BT2";
-        for folder in ["../shared/data/sif", "../../shared/data/sif"] {
-            files.extend(
-                published.split_whitespace().map(|name| root.join(folder).join(format!("{name}.SIF"))),
-            );
-        }
+        let shared = root.join("../shared/data/sif");
+        files.extend(published.split_whitespace().map(|name| shared.join(format!("{name}.SIF"))));
         files.retain(|file| file.exists());
         files
     }
