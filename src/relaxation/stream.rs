@@ -167,7 +167,7 @@ impl Stream {
         Self::with_factory(method, None, Box::new(move || Ok(Box::new(factory()?))))
     }
 
-    /// The same from a list of names: see [`policy::named`].
+    /// The same by the name of the policy: see [`policy::Named`].
     pub fn named(method: Method, name: &policy::Named, range: (f64, f64), seed: u64) -> Self {
         let name = *name;
         Self::with_factory(method, None, Box::new(move || name.make(range, seed)))
