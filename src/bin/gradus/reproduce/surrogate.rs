@@ -53,7 +53,7 @@ pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
             name: "surrogate-batches-separable",
             title: "The same on data that a plane separates",
             text: "3000 made-up samples of 20 attributes with five values each, separable. Here every batch's surrogate may be followed far: \
-                   ten inner steps with eta by backtracking in target space.",
+                   ten inner steps with eta by backtracking in target space. Such data forgive parameter steps of any length too.",
             model: &separable,
             batch: 64,
             epochs,
@@ -84,7 +84,7 @@ fn separable() -> Result<LinearModel, Failure> {
         let columns: Vec<usize> =
             (0..attributes).map(|a| a * choices + rng.random_range(0..choices)).collect();
         let side: f64 = columns.iter().map(|&j| plane[j]).sum();
-        if side.abs() > 1.0 {
+        if side.abs() > 2.0 {
             columns.iter().for_each(|&j| triplets.add_triplet(target.len(), j, 1.0));
             target.push(side.signum());
         }
