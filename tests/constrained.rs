@@ -146,7 +146,7 @@ fn the_published_problems_are_solved_to_their_optimal_values() {
 
 /// Everything with equations alone and no more of them than variables: either solved and certified, or not called so.
 #[test]
-#[ignore = "142 problems, ten seconds: cargo test --release --test constrained -- --ignored"]
+#[ignore = "reads a folder of 732 files: cargo test --release --test constrained -- --ignored"]
 fn nothing_is_called_solved_that_is_not() {
     let Some(folder) = shared("sif") else { return };
     let mut solved = 0;
@@ -158,13 +158,13 @@ fn nothing_is_called_solved_that_is_not() {
             continue;
         }
         let Ok(problem) = SifProblem::read(&path, &Default::default()) else { continue };
-        if problem.variable_count() > 500 {
+        if problem.variable_count() > 500 || problem.constraint_count() == 0 {
             continue;
         }
         match solver.solve(&problem) {
             Ok(solution) if solution.status == Status::Solved => {
                 assert_solved(&path.display().to_string(), &problem, &solution, 1e-8);
-                solved += usize::from(problem.constraint_count() > 0);
+                solved += 1;
             }
             Ok(solution) => println!("{}: {}", path.display(), solution.outcome),
             Err(Error::Unsupported(_)) => {}
