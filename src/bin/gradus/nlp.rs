@@ -184,7 +184,7 @@ impl Solver {
             Self::InteriorPoint(solver) => Ok(solver.solve_with(problem, start, monitor)?),
             Self::OneAfterTheOther(first, second) => {
                 let solution = first.solve_with(problem, start, monitor)?;
-                if !matches!(solution.status, Status::Stalled | Status::Infeasible) {
+                if !matches!(solution.status, Status::Stalled | Status::Infeasible | Status::IterationLimit) {
                     return Ok(solution);
                 }
                 let another = second.solve_with(problem, start, monitor)?;

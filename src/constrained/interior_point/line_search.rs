@@ -180,21 +180,25 @@ impl LineSearch {
 }
 
 impl Phase {
-    /// Searches along the step; on success the iterate has moved. None asks for a restoration.
+    /// Searches along the step, if one was found; on success the iterate has moved. None asks for a restoration.
     ///
     /// # Errors
     /// Those of the factorisation.
-    pub fn search(&mut self, tools: &mut Tools) -> Result<Option<Taken>, Error> {
+    pub fn search(&mut self, tools: &mut Tools, found: bool) -> Result<Option<Taken>, Error> {
         if self.search.last_mu != self.shape.mu {
             self.search.last_mu = self.shape.mu;
             self.search.watchdog = None;
             self.search.shortened = 0;
         }
-        let mut tiny = self.step_is_tiny();
+        let mut tiny = found && self.step_is_tiny();
         let mut skip_first = false;
-        if tiny && self.search.watchdog.is_some() {
+        if (tiny || !found) && self.search.watchdog.is_some() {
             self.stop_watchdog();
             (tiny, skip_first) = (false, true);
+        } else if !found {
+            self.search.reference = Reference { pair: self.at.pair, slope: 0.0 };
+            self.search.block_reference();
+            return Ok(None);
         }
         if self.search.watchdog.is_none() {
             let slope = self.shape.slope(&self.at, &self.step.u);

@@ -163,7 +163,7 @@ impl InteriorPoint {
         let start = *start;
         let mut constants = vec![0.0; evaluator.rows()];
         // values that aren't finite show again at the start
-        let _ = evaluator.values(&start.x.unwrap_or(evaluator.start()).to_vec(), &mut constants);
+        let _ = evaluator.values(start.x.unwrap_or(evaluator.start()), &mut constants);
         let (equations, free) = count_equations(evaluator);
         let mut attempt = Attempt {
             solver: self,
@@ -393,7 +393,7 @@ impl Phase {
                 Err(_) => self.newton.forget_hessian() && self.find_direction(tools)?,
             };
             // 4. the step along it
-            let taken = if found { self.search(tools)? } else { None };
+            let taken = self.search(tools, found)?;
             // 5. or the way back to feasibility
             match taken {
                 Some(taken) => {

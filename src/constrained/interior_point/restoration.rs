@@ -66,13 +66,9 @@ impl Phase {
                     return Ok(self.verdict_at_rounding(&elastic, tools));
                 }
             }
-            let moved = match elastic.newton.evaluate(&elastic.shape, &mut tools.model, &elastic.at) {
-                Err(_) => None,
-                Ok(()) => match elastic.find_direction(tools)? {
-                    false => None,
-                    true => elastic.search(tools)?,
-                },
-            };
+            let found = elastic.newton.evaluate(&elastic.shape, &mut tools.model, &elastic.at).is_ok()
+                && elastic.find_direction(tools)?;
+            let moved = elastic.search(tools, found)?;
             match moved {
                 Some(taken) => {
                     log.taken(taken, &elastic);
