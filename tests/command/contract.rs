@@ -61,7 +61,8 @@ fn commands_that_do_not_solve_print_the_same_keys() {
     let predicted = run(&format!("predict {model} {heart} --json --threads 1")).succeeds().json();
     has_keys(&predicted, &["rows", "accuracy", "predictions"]);
     has_keys(&run(&format!("plot {csv} --out {svg} --json")).succeeds().json(), &["out", "traces"]);
-    let reproduced = run(&format!("reproduce coordinate --out {} --json", folder.path("r"))).succeeds().json();
+    let reproduced =
+        run(&format!("reproduce coordinate --out {} --json", folder.path("r"))).succeeds().json();
     has_keys(&reproduced, &["runs", "report"]);
     assert_eq!(reproduced["status"], "solved");
 }
