@@ -1,6 +1,8 @@
-//! Equality-constrained problems: the published experiments on what is bundled, beside the published baselines.
+//! Nonlinear programs: the interior point beside Ipopt, and the published experiments of the exact augmented Lagrangian on
+//! what is bundled, beside their baselines.
 
 mod baselines;
+mod interior;
 
 use std::time::Instant;
 
@@ -36,7 +38,7 @@ const PROBLEMS: [(&str, &[u8]); 10] =
 
 pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
     let mut chapter = Chapter::default();
-    for part in [collection, logistic, control] {
+    for part in [interior::collection, collection, logistic, control] {
         part(context, &mut chapter)?;
         if chapter.status == Status::Interrupted {
             break;

@@ -6,7 +6,6 @@
 mod completion;
 mod constrained;
 mod coordinate;
-mod interior;
 mod relaxation;
 mod relu;
 mod surrogate;

@@ -7,12 +7,12 @@ use gradus::report::html::Section;
 use gradus::report::profile::performance_profile;
 use serde_json::json;
 
-use super::{Chapter, Context};
+use super::super::{Chapter, Context};
 use crate::output::{Failure, convergence_plot};
 
 macro_rules! bundled {
     ($($name:literal $iterations:literal),*) => {
-        [$(($name, include_bytes!(concat!("../../../../data/sif/", $name, ".SIF")) as &[u8], $iterations as usize)),*]
+        [$(($name, include_bytes!(concat!("../../../../../data/sif/", $name, ".SIF")) as &[u8], $iterations as usize)),*]
     };
 }
 
@@ -27,8 +27,8 @@ const PROBLEMS: [(&str, &[u8], usize); 24] = bundled!(
 /// Whose convergence is drawn.
 const DRAWN: [&str; 4] = ["HSX7", "HSX71", "PENDULUM", "SHIPPING"];
 
-pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
-    let mut chapter = Chapter::default();
+/// Solves the problems and appends their section to the chapter.
+pub fn collection(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
     let mut section = Section {
         title: "Interior point: general nonlinear programs".into(),
         text: "Bounds, inequalities and equations, from the files' starts to an error of 1e-8, recomputed from the answer. Ipopt's \
@@ -45,7 +45,7 @@ pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
         let solution =
             InteriorPoint::default().solve_with(&problem, Default::default(), &mut context.monitor())?;
         if chapter.note(solution.status) {
-            break;
+            return Ok(());
         }
         context.say(&format!(
             "  {name:8} {} after {} iterations",
@@ -85,5 +85,5 @@ pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
         section.figures.push((plot.svg()?, caption.into()));
     }
     chapter.sections.push(section);
-    Ok(chapter)
+    Ok(())
 }
