@@ -6,11 +6,10 @@
 //! | [`problem`] | statements of problems that several methods share |
 //! | [`read`] | files to problems: LIBSVM, Matrix Market, NumPy, ratings |
 //! | [`control`] | limits, status, trace, progress and interruption of a run |
-//! | [`constrained`] | nonlinear programs: Newton on an exact augmented Lagrangian |
-//! | [`completion`] | low-rank matrix completion by robust alternating minimisation |
-//! | [`constrained`] | nonlinear programs: interior point for all, exact augmented Lagrangian for equations |
 //! | [`coordinate`] | losses with separable penalties, by coordinate descent |
+//! | [`constrained`] | nonlinear programs: interior point for all, exact augmented Lagrangian for equations |
 //! | [`transport`] | optimal transport with entropy, by sparse Newton methods and Sinkhorn's |
+//! | [`completion`] | low-rank matrix completion by robust alternating minimisation |
 //! | [`relaxation`] | sequences of sparse linear systems: SOR and SSOR-CG, omega by formula, probe or learning |
 //! | [`relu`] | two-layer ReLU networks to a certified optimum, by convex programs |
 //! | [`surrogate`] | models whose gradient oracle is costly, by target-space surrogates |
@@ -44,9 +43,14 @@ pub mod transport;
 
 /// What most programs need.
 pub mod prelude {
+    pub use crate::completion::Completion;
     pub use crate::constrained::{InteriorPoint, SketchNewton};
     pub use crate::control::{Limits, Status};
     pub use crate::coordinate::CoordinateDescent;
     pub use crate::linalg::DesignMatrix;
     pub use crate::problem::{LinearModel, NonlinearProgram};
+    pub use crate::relaxation::Relaxation;
+    pub use crate::relu::ConvexRelu;
+    pub use crate::surrogate::Surrogate;
+    pub use crate::transport::Transport;
 }

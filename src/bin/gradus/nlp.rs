@@ -39,7 +39,6 @@ enum Method {
 #[derive(Args)]
 #[command(
     mut_arg("tolerance", |argument| argument.default_value("1e-8")),
-    mut_arg("max_iterations", |argument| argument.default_value("3000")),
     after_help = "\
 Examples:
   gradus nlp data/sif/HSX78.SIF

@@ -69,7 +69,7 @@ const SETTLED_ITERATIONS: usize = 30;
 /// their derivatives once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InteriorPoint {
-    /// When to stop; the tolerance is compared with the error E, see [`KktError`](super::KktError).
+    /// When to stop; the tolerance is compared with the error E, see [`KktError`].
     pub limits: Limits,
     /// Whether functions are scaled by their gradients at the start.
     pub scaling: bool,
@@ -81,7 +81,7 @@ pub struct InteriorPoint {
 
 impl Default for InteriorPoint {
     fn default() -> Self {
-        let limits = Limits { tolerance: 1e-8, max_iterations: 3000, time_limit: None };
+        let limits = Limits { tolerance: 1e-8, max_iterations: 10_000, time_limit: None };
         Self { limits, scaling: true, bound_relaxation: 0.0, second_derivatives: SecondDerivatives::Exact }
     }
 }

@@ -74,7 +74,7 @@ pub struct SketchNewton {
 impl Default for SketchNewton {
     fn default() -> Self {
         Self {
-            limits: Limits { tolerance: 1e-8, max_iterations: 3000, time_limit: None },
+            limits: Limits { tolerance: 1e-8, max_iterations: 10_000, time_limit: None },
             scaling: true,
             inner: InnerSolver::Direct,
             accuracy: Accuracy::Practical,
