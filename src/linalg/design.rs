@@ -394,7 +394,10 @@ impl DesignMatrix {
             let column = self.column(j);
             let squares: f64 = match column {
                 VectorView::Dense { values, stride: 1 } => values.iter().zip(s).map(|(a, w)| w * a * a).sum(),
-                _ => column.iter().map(|(i, a)| s[i] * a * a).sum(),
+                VectorView::Sparse { indices, values } => {
+                    indices.iter().zip(values).map(|(&i, a)| s[i as usize] * a * a).sum()
+                }
+                VectorView::Dense { .. } => column.iter().map(|(i, a)| s[i] * a * a).sum(),
             };
             match &self.standardization {
                 None => squares,
@@ -421,6 +424,14 @@ impl DesignMatrix {
     /// Consecutive ranges of rows with about equal numbers of stored entries, whatever the number of threads.
     pub(super) fn row_ranges(&self) -> &[std::ops::Range<usize>] {
         &self.row_ranges
+    }
+
+    /// The rows of sparse storage.
+    pub(super) fn sparse_rows(&self) -> Option<sprs::CsMatViewI<'_, f64, u32>> {
+        match &*self.storage {
+            Storage::Sparse { rows, .. } => Some(rows.view()),
+            Storage::Dense { .. } => None,
+        }
     }
 
     fn multiply_stored(&self, x: &[f64], out: &mut [f64]) {

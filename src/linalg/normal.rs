@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::DesignMatrix;
-use super::product::PARALLEL_ENTRIES;
+use super::product::{PARALLEL_ENTRIES, normal_rows};
 
 /// Stored entries per column and per piece below which private sums of all columns cost more than they save.
 const ENTRIES_PER_COLUMN: usize = 6;
@@ -37,19 +37,13 @@ impl DesignMatrix {
         assert_eq!((weights.len(), x.len(), out.len()), (n, p, p), "A' W A x: wrong lengths");
         let pieces = (self.stored() / (ENTRIES_PER_COLUMN * p).max(1)).min(MOST_PIECES);
         let small = self.stored() < PARALLEL_ENTRIES;
-        if self.is_dense() || self.standardization().is_some() || (pieces < 2 && !small) {
+        let matrix = self.sparse_rows().filter(|_| self.standardization().is_none() && (small || pieces > 1));
+        let Some(matrix) = matrix else {
             return self.multiply_twice(weights, x, shift, out, &mut workspace.values);
-        }
+        };
         let rows = |range: std::ops::Range<usize>, sums: &mut [f64]| {
             sums.fill(0.0);
-            let mut total = 0.0;
-            for i in range {
-                let row = self.row(i);
-                let z = weights[i] * (row.dot(x) + shift);
-                row.add_to(z, sums);
-                total += z;
-            }
-            total
+            normal_rows(matrix, range, weights, x, shift, sums)
         };
         if small {
             return rows(0..n, out);

@@ -121,8 +121,32 @@ pub(crate) fn multiply_outer(
     }
 }
 
+/// Adds A' W (A x + shift 1) over the rows `range` of a CSR matrix to `sums`, each row read once; returns the sum of
+/// W (A x + shift 1) over them.
+pub(crate) fn normal_rows(
+    matrix: CsMatViewI<f64, u32>,
+    range: std::ops::Range<usize>,
+    weights: &[f64],
+    x: &[f64],
+    shift: f64,
+    sums: &mut [f64],
+) -> f64 {
+    let offsets = matrix.indptr();
+    let offsets = &offsets.raw_storage()[range.start..=range.end];
+    let (indices, values) = (matrix.indices(), matrix.data());
+    let mut total = 0.0;
+    for (weight, ends) in weights[range].iter().zip(offsets.windows(2)) {
+        let entries = ends[0] as usize..ends[1] as usize;
+        let (indices, values) = (&indices[entries.clone()], &values[entries]);
+        let z = weight * (sparse_dot(indices, values, x) + shift);
+        sparse_axpy(z, indices, values, sums);
+        total += z;
+    }
+    total
+}
+
 /// `dense[indices[k]] += alpha * values[k]`; the indices ascend.
-#[inline]
+#[inline(always)]
 pub(crate) fn sparse_axpy(alpha: f64, indices: &[u32], values: &[f64], dense: &mut [f64]) {
     assert!(indices.last().is_none_or(|&last| (last as usize) < dense.len()));
     debug_assert!(indices.iter().all(|&i| (i as usize) < dense.len()));
