@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example transport`
 
+use gradus::linalg::splitmix::SplitMix;
 use gradus::prelude::*;
-use gradus::transport::instances::SplitMix;
 use gradus::transport::{Cost, Metric, Transport, TransportProblem};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

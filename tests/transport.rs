@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use gradus::control::{Limits, Monitor, Status};
-use gradus::transport::instances::{SplitMix, digit, instance};
+use gradus::linalg::splitmix::SplitMix;
+use gradus::transport::instances::{digit, instance};
 use gradus::transport::{
     Cost, Error, Kept, Method, Metric, SinkhornForm, Solution, Transport, TransportProblem,
     UnbalancedTransport, divergence,

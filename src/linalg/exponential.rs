@@ -4,6 +4,8 @@
 //! build's own), chosen at run time by [`widest`]. exp has a relative error below 5e-16 (measured on two million
 //! points), is 0 below -708 and stays finite above 709; sums use sixteen accumulators in a fixed order.
 
+use super::elementary::{exp, multiply_add};
+
 /// Work whose `run`, marked `#[inline(always)]`, is compiled for every instruction set that [`widest`] chooses from.
 ///
 /// A closure would not do: it is too large to be inlined, and then is compiled for the build's own instructions.
@@ -42,50 +44,6 @@ pub fn widest<W: Wide>(work: W) -> W::Output {
         }
     }
     work.run(cfg!(target_arch = "aarch64"))
-}
-
-/// a b + c, in one rounding where the machine can.
-#[inline(always)]
-pub fn multiply_add(fused: bool, a: f64, b: f64, c: f64) -> f64 {
-    if fused { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// 1.5 * 2^52: adding it leaves the nearest integer in the low bits.
-const ROUND: f64 = 6755399441055744.0;
-/// ln 2 in two parts; the first has 32 trailing zero bits.
-const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;
-const LN_2_LOW: f64 = 1.908_214_929_270_587_7e-10;
-/// (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2, interpolated at Chebyshev's nodes, highest power first.
-const QUOTIENT: [f64; 10] = [
-    2.510038549551032e-08,
-    2.7620088445409746e-07,
-    2.7557268459997064e-06,
-    2.4801521295954376e-05,
-    0.00019841269863053618,
-    0.0013888888917213717,
-    0.008333333333330062,
-    0.04166666666662413,
-    0.16666666666666669,
-    0.5000000000000001,
-];
-
-/// exp(x); 0 below -708, exp(709) above 709. NaN stays NaN.
-///
-/// x = n ln 2 + r with |r| <= ln(2) / 2; exp(r) by a polynomial of degree 11, 2^n added to its exponent.
-#[inline(always)]
-pub fn exp(fused: bool, x: f64) -> f64 {
-    let low = if x < -708.0 { -708.0 } else { x };
-    let clamped = if low > 709.0 { 709.0 } else { low };
-    let shifted = multiply_add(fused, clamped, std::f64::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = multiply_add(fused, -n, LN_2_LOW, multiply_add(fused, -n, LN_2_HIGH, clamped));
-    let mut quotient = QUOTIENT[0];
-    for c in &QUOTIENT[1..] {
-        quotient = multiply_add(fused, quotient, r, *c);
-    }
-    let power = multiply_add(fused, r * r, quotient, r) + 1.0;
-    let value = f64::from_bits(power.to_bits().wrapping_add(shifted.to_bits() << 52));
-    if x < -708.0 { 0.0 } else { value }
 }
 
 /// Numbers worked on at a time: their exponentials are still in registers or the nearest cache when they are summed.

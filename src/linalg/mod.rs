@@ -17,6 +17,7 @@
 //! - [`truncated_svd`]: the largest singular values of sparse matrices, and their vectors.
 //! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices.
 //! - [`sketch_project`]: sketch-and-project solvers of symmetric systems;
+//! - [`splitmix`]: random numbers that other programs can draw too;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line.
 
 pub mod block;
@@ -37,6 +38,7 @@ mod row;
 pub mod row_block;
 pub mod sketch;
 pub mod sketch_project;
+pub mod splitmix;
 pub mod tall;
 pub mod tridiagonal;
 pub mod truncated_svd;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Error;
 use super::training::Training;
 use crate::linalg::product::norm;
+use crate::linalg::splitmix::SplitMix;
 
 /// Distinct patterns 1\[X g >= 0\], each with a weight g inside its cone.
 ///
@@ -259,25 +260,17 @@ fn cells(rows: &[Vec<f64>], basis: &[Vec<f64>]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// Standard normal numbers from splitmix64 and Box and Muller's transform.
+/// Standard normal numbers from splitmix64 and Box and Muller's transform, one at a time.
 #[derive(Debug, Clone)]
 pub struct Normals {
-    state: u64,
+    stream: SplitMix,
     spare: Option<f64>,
 }
 
 impl Normals {
     /// The sequence of a seed.
     pub fn new(seed: u64) -> Self {
-        Self { state: seed, spare: None }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = self.state;
-        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        Self { stream: SplitMix(seed), spare: None }
     }
 
     /// The next number.
@@ -285,11 +278,9 @@ impl Normals {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        let unit = 2f64.powi(53);
-        let r = (-2.0 * (((self.next() >> 11) + 1) as f64 / unit).ln()).sqrt();
-        let angle = 2.0 * std::f64::consts::PI * ((self.next() >> 11) as f64 / unit);
-        self.spare = Some(r * angle.sin());
-        r * angle.cos()
+        let [first, second] = self.stream.normal_pair();
+        self.spare = Some(second);
+        first
     }
 }
 

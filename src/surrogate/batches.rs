@@ -5,6 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
+use crate::linalg::splitmix::SplitMix;
+
 /// How an epoch's order is drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -22,8 +24,8 @@ pub(crate) struct Batches {
     size: usize,
     seed: u64,
     order: Order,
-    /// State of the splitmix64 stream, and the next epoch.
-    splitmix: u64,
+    /// The stream of [`Order::SplitMix`], and the next epoch.
+    splitmix: SplitMix,
     epoch: u64,
     permutation: Vec<u32>,
 }
@@ -31,7 +33,14 @@ pub(crate) struct Batches {
 impl Batches {
     /// Batches of b of n samples; of all n in order where b >= n.
     pub fn new(n: usize, b: usize, order: Order, seed: u64) -> Self {
-        Self { size: b.min(n), seed, order, splitmix: seed, epoch: 0, permutation: (0..n as u32).collect() }
+        Self {
+            size: b.min(n),
+            seed,
+            order,
+            splitmix: SplitMix(seed),
+            epoch: 0,
+            permutation: (0..n as u32).collect(),
+        }
     }
 
     /// Batches of an epoch.
@@ -57,7 +66,7 @@ impl Batches {
                 }
                 Order::SplitMix => {
                     for i in (1..n).rev() {
-                        let j = splitmix(&mut self.splitmix) % (i as u64 + 1);
+                        let j = self.splitmix.bits() % (i as u64 + 1);
                         self.permutation.swap(i, j as usize);
                     }
                 }
@@ -70,14 +79,6 @@ impl Batches {
     pub fn batch(&self, k: usize) -> &[u32] {
         &self.permutation[k * self.size..(k + 1) * self.size]
     }
-}
-
-/// One number of the splitmix64 generator (Steele, Lea and Flood 2014).
-fn splitmix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -105,10 +106,6 @@ mod tests {
             late.advance();
             assert_eq!((0..4).flat_map(|k| late.batch(k).to_vec()).collect::<Vec<_>>(), epochs[2]);
         }
-        // first outputs of splitmix64 with seed 1234567
-        let mut state = 1234567;
-        assert_eq!(splitmix(&mut state), 6457827717110365317);
-        assert_eq!(splitmix(&mut state), 3203168211198807973);
     }
 
     #[test]

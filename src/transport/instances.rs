@@ -14,43 +14,7 @@
 //! All costs are divided by their maximum.
 
 use super::problem::{Cost, Metric, TransportProblem};
-
-/// Sebastiano Vigna's splitmix64.
-#[derive(Clone, Debug)]
-pub struct SplitMix(pub u64);
-
-impl SplitMix {
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number in [0, 1).
-    pub fn uniform(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// `count` numbers in [0, 1).
-    pub fn uniforms(&mut self, count: usize) -> Vec<f64> {
-        (0..count).map(|_| self.uniform()).collect()
-    }
-
-    /// `count` standard normals.
-    pub fn normals(&mut self, count: usize) -> Vec<f64> {
-        let mut out = Vec::with_capacity(count + 1);
-        while out.len() < count {
-            let u = ((self.bits() >> 11) + 1) as f64 / (1u64 << 53) as f64;
-            let angle = 2.0 * std::f64::consts::PI * self.uniform();
-            let r = (-2.0 * u.ln()).sqrt();
-            out.extend([r * angle.cos(), r * angle.sin()]);
-        }
-        out.truncate(count);
-        out
-    }
-}
+use crate::linalg::splitmix::SplitMix;
 
 /// Images 0 and 1 of the test set of the UCI optical recognition of handwritten digits, 8 x 8 grey levels 0..16 in base 17.
 const DIGITS: [&str; 2] = [

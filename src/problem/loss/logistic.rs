@@ -1,7 +1,7 @@
 //! phi(z; y) = ln(1 + exp(-y z)), y in {-1, +1}.
 
 use super::{Loss, relative_entropy};
-use crate::linalg::elementary::{exp_nonpositive, ln_1p_unit, vectorized};
+use crate::linalg::elementary::{exp, ln_1p_unit, vectorized};
 
 /// Logistic loss. Conjugate at v = -y a: a ln a + (1 - a) ln(1 - a) on 0 <= a <= 1.
 ///
@@ -12,13 +12,13 @@ pub struct Logistic;
 /// (e, 1/(1 + e)) for e = exp(-|t|).
 #[inline(always)]
 fn tail(t: f64) -> (f64, f64) {
-    let e = exp_nonpositive(-t.abs());
+    let e = exp(false, -t.abs());
     (e, 1.0 / (1.0 + e))
 }
 
 #[inline(always)]
 fn value(t: f64) -> f64 {
-    (-t).max(0.0) + ln_1p_unit(exp_nonpositive(-t.abs()))
+    (-t).max(0.0) + ln_1p_unit(exp(false, -t.abs()))
 }
 
 /// 1/(1 + exp(t)).

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::super::problem::Metric;
 use super::tree::{Boxes, LEAF, order};
 use super::{Bound, Costs, Margins};
-use crate::linalg::exponential::{Wide, largest, largest_of, multiply_add, widest};
+use crate::linalg::elementary::multiply_add;
+use crate::linalg::exponential::{Wide, largest, largest_of, widest};
 
 /// Two sets of points in tree order, axis by axis, with the boxes around their leaves.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Dense, streamed and separable passes against each other and against plain loops.
 
 use super::*;
-use crate::transport::instances::SplitMix;
+use crate::linalg::splitmix::SplitMix;
 use crate::transport::problem::{Cost, Metric, TransportProblem};
 use crate::transport::reduced::{Kernel, Reduced};
 

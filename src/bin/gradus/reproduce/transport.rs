@@ -1,10 +1,11 @@
 //! Optimal transport: the published experiments in small, the path beside Sinkhorn, a plan and a colour transfer.
 
 use gradus::control::{Limits, Status};
+use gradus::linalg::splitmix::SplitMix;
 use gradus::read::image::Image;
 use gradus::report::html::Section;
 use gradus::report::{Plot, Scale, Series};
-use gradus::transport::instances::{SplitMix, instance};
+use gradus::transport::instances::instance;
 use gradus::transport::{Cost, Kept, Method, Metric, Solution, Transport, TransportProblem};
 use serde_json::json;
 
