@@ -2,7 +2,6 @@
 
 use super::operator::Operator;
 use crate::control::Status;
-use crate::linalg::krylov;
 
 /// When an algorithm stops.
 #[derive(Clone, Copy, Debug)]
@@ -49,26 +48,4 @@ pub(super) type Watch<'a> = dyn FnMut(usize, f64) -> Option<Status> + 'a;
 pub(super) struct System<'a> {
     pub operator: &'a Operator,
     pub b: &'a [f64],
-}
-
-/// Vectors kept between solves.
-#[derive(Debug, Default)]
-pub(super) struct Workspace {
-    memory: Vec<f64>,
-    pub krylov: krylov::Workspace,
-}
-
-impl Workspace {
-    /// `N` vectors of length n, their contents unspecified.
-    pub fn vectors<const N: usize>(&mut self, n: usize) -> [&mut [f64]; N] {
-        if self.memory.len() < N * n {
-            self.memory.resize(N * n, 0.0);
-        }
-        let mut rest = &mut self.memory[..];
-        std::array::from_fn(|_| {
-            let (vector, tail) = std::mem::take(&mut rest).split_at_mut(n);
-            rest = tail;
-            vector
-        })
-    }
 }

@@ -4,7 +4,8 @@
 //! E^{-1} A E^{-T} needs no product with A, for E^{-1} A E^{-T} p = u + v with u = E^{-T} p and v = E^{-1} (p - s D u)
 //! (Eisenstat 1981): two triangular solves an iteration, half the work of the plain form.
 
-use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
+use super::attempt::{Attempt, End, Stop, System, Watch};
+use crate::linalg::krylov::Workspace;
 use crate::linalg::product::dot;
 use crate::linalg::tridiagonal;
 

@@ -1,11 +1,11 @@
 //! Runs one method on one system, and finishes what another method left undone.
 
-use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
+use super::attempt::{Attempt, End, Stop, System, Watch};
 use super::eisenstat::Lanczos;
 use super::sor::Kind;
 use super::{Error, Method, eisenstat, krylov, sor};
 use crate::linalg::factor::{FactorError, SparseCholesky};
-use crate::linalg::krylov::IncompleteCholesky;
+use crate::linalg::krylov::{IncompleteCholesky, Workspace};
 use crate::linalg::product::norm;
 
 /// Workspaces and factorisations kept from one solve to the next.

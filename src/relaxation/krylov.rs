@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
+use super::attempt::{Attempt, End, Stop, System, Watch};
 use super::eisenstat::Lanczos;
 use super::operator::Inner;
 use crate::control::Status;
-use crate::linalg::krylov::{self, Jacobi, LinearOperator, Progress, Stopping, conjugate_gradient};
+use crate::linalg::krylov::{
+    self, Jacobi, LinearOperator, Progress, Stopping, Workspace, conjugate_gradient,
+};
 use crate::linalg::product::norm;
 use crate::linalg::tridiagonal;
 
@@ -27,7 +29,7 @@ fn preconditioned(
         system.b,
         x,
         &stopping,
-        &mut workspace.krylov,
+        workspace,
         Some(&mut |progress: &Progress| observe(progress)),
     );
     let (n, nonzeros) = (system.b.len() as f64, system.operator.nonzeros() as f64);

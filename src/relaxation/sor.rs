@@ -1,7 +1,8 @@
 //! Successive over-relaxation.
 
-use super::attempt::{Attempt, End, Stop, System, Watch, Workspace};
+use super::attempt::{Attempt, End, Stop, System, Watch};
 use super::formula;
+use crate::linalg::krylov::Workspace;
 
 /// Sweeps between two looks at the true residual while the end is far.
 const LOOK: usize = 100;

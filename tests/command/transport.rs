@@ -4,26 +4,9 @@ use super::*;
 use gradus::read::image::Image;
 
 const OWN: [&str; 4] = ["transport_cost", "dual_objective", "marginal_error", "regularization"];
-const ALWAYS: [&str; 12] = [
-    "command",
-    "method",
-    "status",
-    "iterations",
-    "seconds",
-    "read_seconds",
-    "objective",
-    "certificate",
-    "counts",
-    "seed",
-    "threads",
-    "version",
-];
-
 fn object(ran: Ran) -> Value {
     let object = ran.json();
-    for key in OWN.iter().chain(&ALWAYS) {
-        assert!(object.get(key).is_some(), "no {key} in {object}");
-    }
+    contract::has_keys(&object, &OWN);
     assert_eq!(object["command"], "transport");
     object
 }

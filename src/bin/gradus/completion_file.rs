@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use gradus::completion::LowRankModel;
-use gradus::read::Source;
 use serde::{Deserialize, Serialize};
 
+use crate::model_file::{check_header, read_checked};
 use crate::output::Failure;
 
 /// The name that every model file of this kind carries.
@@ -37,16 +37,11 @@ pub struct CompletionFile {
 impl CompletionFile {
     /// Reads and checks a model file.
     pub fn read(path: &str) -> Result<Self, Failure> {
-        let source = Source::open(path)?;
-        let file: Self =
-            serde_json::from_slice(source.bytes()).with_context(|| format!("{path}: not a model file"))?;
-        file.check().with_context(|| path.to_string())?;
-        Ok(file)
+        read_checked(path, Self::check)
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.format == FORMAT, "the format is '{}'; expected '{FORMAT}'", self.format);
-        ensure!(self.version == 1, "the version is {}; this program reads version 1", self.version);
+        check_header(FORMAT, &self.format, self.version)?;
         let names = (self.rows.len(), self.columns.len());
         ensure!(
             self.model.shape() == names,

@@ -4,6 +4,7 @@ use anyhow::{Context, ensure};
 use gradus::problem::Classes;
 use gradus::problem::loss;
 use gradus::read::Source;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sprs::CsMatI;
 
@@ -103,17 +104,11 @@ impl ModelFile {
 
     /// Reads and checks a model file.
     pub fn read(path: &str) -> Result<Self, Failure> {
-        let source = Source::open(path)?;
-        // serde_json's message has line and column
-        let model: Self =
-            serde_json::from_slice(source.bytes()).with_context(|| format!("{path}: not a model file"))?;
-        model.check().with_context(|| path.to_string())?;
-        Ok(model)
+        read_checked(path, Self::check)
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.format == FORMAT, "the format is '{}'; expected '{FORMAT}'", self.format);
-        ensure!(self.version == 1, "the version is {}; this program reads version 1", self.version);
+        check_header(FORMAT, &self.format, self.version)?;
         ensure!(self.columns <= u32::MAX as usize, "{} columns; at most 2^32 - 1 are possible", self.columns);
         ensure!(
             self.indices.len() == self.coefficients.len(),
@@ -198,4 +193,24 @@ impl ModelFile {
         }
         sum
     }
+}
+
+/// Reads a model file of whatever kind, and checks it; what is wrong is said with the file's name.
+pub fn read_checked<M: DeserializeOwned>(
+    path: &str,
+    check: impl FnOnce(&M) -> anyhow::Result<()>,
+) -> Result<M, Failure> {
+    let source = Source::open(path)?;
+    // serde_json's message has line and column
+    let model: M =
+        serde_json::from_slice(source.bytes()).with_context(|| format!("{path}: not a model file"))?;
+    check(&model).with_context(|| path.to_string())?;
+    Ok(model)
+}
+
+/// Refuses the file of another kind, or of a later version than 1.
+pub fn check_header(expected: &str, format: &str, version: u32) -> anyhow::Result<()> {
+    ensure!(format == expected, "the format is '{format}'; expected '{expected}'");
+    ensure!(version == 1, "the version is {version}; this program reads version 1");
+    Ok(())
 }

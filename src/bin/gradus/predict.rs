@@ -57,11 +57,13 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     start_threads(arguments.threads)?;
     let inputs = [Some(&arguments.model), arguments.data.as_ref(), arguments.exclude.as_ref()];
     check_distinct(&inputs.into_iter().flatten().map(|input| &**input).collect::<Vec<_>>(), &[])?;
-    if model_format(&arguments.model).as_deref() == Some(completion_file::FORMAT) {
-        return predict_completion::run(arguments);
-    }
     let started = Instant::now();
-    let model = Model::read(&arguments.model)?;
+    let model = match model_format(&arguments.model).as_deref() {
+        Some(completion_file::FORMAT) => return predict_completion::run(arguments, started),
+        Some(file::FORMAT) => Model::Network(NetworkFile::read(&arguments.model)?),
+        // a file that names no format known is refused as a linear model
+        _ => Model::Linear(ModelFile::read(&arguments.model)?),
+    };
     let Some(data) = &arguments.data else {
         return Err(Failure::Usage("a file of data is needed: --top is for completed matrices".into()));
     };
@@ -128,15 +130,6 @@ enum Model {
 }
 
 impl Model {
-    /// Reads the file as what it says it is; as a linear model where it says nothing.
-    fn read(path: &str) -> Result<Self, Failure> {
-        if model_format(path).as_deref() == Some(file::FORMAT) {
-            NetworkFile::read(path).map(Self::Network)
-        } else {
-            ModelFile::read(path).map(Self::Linear)
-        }
-    }
-
     fn columns(&self) -> usize {
         match self {
             Self::Linear(model) => model.columns,

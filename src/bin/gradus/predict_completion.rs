@@ -10,8 +10,8 @@ use crate::output::{self, Failure, Finish};
 use crate::predict::Arguments;
 use crate::ratings::Ratings;
 
-pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
-    let started = Instant::now();
+/// `started` is when the model began to be read.
+pub fn run(arguments: &Arguments, started: Instant) -> Result<Finish, Failure> {
     let file = CompletionFile::read(&arguments.model)?;
     match (arguments.top, &arguments.data) {
         (Some(count), None) => top(arguments, &file, count, started),

@@ -202,7 +202,7 @@ impl Workspace {
     }
 
     /// `N` vectors of length n, their contents unspecified.
-    fn vectors<const N: usize>(&mut self, n: usize) -> [&mut [f64]; N] {
+    pub(crate) fn vectors<const N: usize>(&mut self, n: usize) -> [&mut [f64]; N] {
         if self.memory.len() < N * n {
             self.memory.resize(N * n, 0.0);
         }

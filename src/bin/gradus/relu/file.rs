@@ -1,13 +1,13 @@
 //! Two-layer networks as JSON.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use gradus::problem::Classes;
-use gradus::read::Source;
 use gradus::relu::Network;
 use serde::{Deserialize, Serialize};
 use sprs::CsMatI;
 
 use crate::dataset::Preparation;
+use crate::model_file::{check_header, read_checked};
 use crate::output::Failure;
 
 /// The name that every model file of this kind carries.
@@ -68,16 +68,11 @@ impl NetworkFile {
 
     /// Reads and checks a model file.
     pub fn read(path: &str) -> Result<Self, Failure> {
-        let source = Source::open(path)?;
-        let model: Self =
-            serde_json::from_slice(source.bytes()).with_context(|| format!("{path}: not a model file"))?;
-        model.check().with_context(|| path.to_string())?;
-        Ok(model)
+        read_checked(path, Self::check)
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.format == FORMAT, "the format is '{}'; expected '{FORMAT}'", self.format);
-        ensure!(self.version == 1, "the version is {}; this program reads version 1", self.version);
+        check_header(FORMAT, &self.format, self.version)?;
         ensure!(self.columns <= u32::MAX as usize, "{} columns; at most 2^32 - 1 are possible", self.columns);
         let neurons = self.hidden.len();
         ensure!(
