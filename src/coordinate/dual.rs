@@ -9,6 +9,8 @@
 
 use super::state::State;
 use crate::control::Run;
+use crate::linalg::VectorView;
+use crate::linalg::product::sparse_dot;
 use crate::linalg::splitmix::SplitMix;
 use crate::problem::loss::Loss;
 
@@ -50,15 +52,17 @@ pub(super) fn improve(state: &mut State, ridge: &[f64], run: &Run) -> bool {
         }
         shuffle(&mut order, &mut random);
         for &r in &order {
-            let row = design.row(r);
+            let VectorView::Sparse { indices, values } = design.row(r) else { continue };
             // at x = 0 the predictors of the state are the offsets
-            let z = row.dot(&x) + state.z[r];
+            let z = sparse_dot(indices, values, &x) + state.z[r];
             let centre = z + q[r] * v[r];
             let c = q[r] * state.s[r];
             let slope = state.s[r] * slope(loss, model.target[r], c, centre, z);
             let change = slope - v[r];
             if change != 0.0 && change.is_finite() {
-                row.iter().for_each(|(j, a)| x[j] -= change * a * inverse[j]);
+                for (&j, a) in indices.iter().zip(values) {
+                    x[j as usize] -= change * a * inverse[j as usize];
+                }
                 v[r] = slope;
             }
         }
@@ -98,7 +102,7 @@ fn slope(loss: &dyn Loss, y: f64, c: f64, centre: f64, guess: f64) -> f64 {
         }
         let newton = z + step;
         // between two flat ends Newton's steps may go back and forth: halve the interval where one did not help
-        let helped = value.abs() < 0.5 * last;
+        let helped = value.abs() < last;
         last = value.abs();
         z = if helped && low < newton && newton < high { newton } else { 0.5 * (low + high) };
     }
