@@ -81,9 +81,9 @@ impl Epigraph {
                 let (z, k) = (self.slacks.z[0], self.slacks.weight(0));
                 self.a[0] = 2.0 * z * q / h + k * c * c;
                 let factor = -2.0 * (z / h + k * c) / h;
-                for i in 0..self.m {
-                    self.b[i] = factor * p[i];
-                    self.w[i] = self.b[i] / self.a[0];
+                for ((b, w), p) in self.b.iter_mut().zip(&mut self.w).zip(p) {
+                    *b = factor * p;
+                    *w = *b / self.a[0];
                 }
                 self.gradient[0] = slope - self.slacks.pull(0) * c;
             }
@@ -169,9 +169,9 @@ impl Epigraph {
         self.dh.iter_mut().zip(&z).for_each(|(dh, z)| *dh = -z);
         match self.norm {
             Norm::Infinity => {
-                for i in 0..self.m {
-                    self.slacks.step(2 * i, self.dh[i] + dp[i]);
-                    self.slacks.step(2 * i + 1, self.dh[i] - dp[i]);
+                for (i, (dh, dp)) in self.dh.iter().zip(dp).enumerate() {
+                    self.slacks.step(2 * i, dh + dp);
+                    self.slacks.step(2 * i + 1, dh - dp);
                 }
             }
             Norm::Euclidean => {
