@@ -345,7 +345,9 @@ fn indefinite_matrices_are_told_with_a_direction_or_diverge() {
     // [[1, 3], [3, 1]] has the eigenvalue -2
     let a = of(2, &[(0, 0, 1.0), (0, 1, 3.0), (1, 0, 3.0), (1, 1, 1.0)]);
     let b = [1.0, -0.5];
-    for method in [Method::SsorCg, Method::Cg, Method::Direct, Method::IncompleteCholeskyCg] {
+    for method in
+        [Method::SsorCg, Method::Cg, Method::Direct, Method::IncompleteCholeskyCg, Method::MultigridCg]
+    {
         let solved = solver(method, Omega::Fixed(1.0), 100).solve(a.view(), &b);
         match solved.unwrap_err() {
             Error::NotPositiveDefinite { rayleigh } => {
@@ -443,7 +445,7 @@ proptest! {
     fn every_method_solves_every_dominant_matrix(n in 1usize..60, seed in 0u64..1000, omega in 0.3f64..1.9) {
         let a = dominant(n, seed);
         let b = normals(n, seed + 1);
-        for method in [Method::Sor, Method::Ssor, Method::SsorCg, Method::Cg, Method::IncompleteCholeskyCg, Method::Direct] {
+        for method in [Method::Sor, Method::Ssor, Method::SsorCg, Method::Cg, Method::IncompleteCholeskyCg, Method::MultigridCg, Method::Direct] {
             for (ordering, omega) in
                 [(Ordering::Natural, Omega::Fixed(omega)), (Ordering::Multicolour, Omega::Auto), (Ordering::Levels, Omega::Auto)]
             {

@@ -33,7 +33,7 @@ fn every_method_solves_and_says_the_same() {
     let folder = Folder::new();
     let (a, b) = (folder.write("A.mtx", grid(20, 0.0)), folder.write("b.mtx", vector(400, 1)));
     let mut answers: Vec<Vec<f64>> = Vec::new();
-    for method in ["sor", "ssor", "ssor-cg", "cg", "ic-cg", "direct"] {
+    for method in ["sor", "ssor", "ssor-cg", "cg", "ic-cg", "amg-cg", "direct"] {
         let x = folder.path("x.mtx");
         let line =
             format!("linsolve {a} --rhs {b} --method {method} --solution {x} --json --tolerance 1e-10");
