@@ -125,7 +125,9 @@ fn stretch(
             return Some(End::Diverged);
         }
         if curvature <= 0.0 {
-            return Some(End::Indefinite(curvature / dot(u, u)));
+            let size = dot(u, u);
+            // nothing is left of the direction: the true residual tells
+            return if size > 0.0 { Some(End::Indefinite(curvature / size)) } else { None };
         }
         let alpha = rho / curvature;
         let next = sweeps.step(omega, alpha, u, v, x, g);
