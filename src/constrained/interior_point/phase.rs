@@ -349,6 +349,33 @@ impl Shape {
         }
     }
 
+    /// Mean of distance times multiplier over all bounds after a step (du, dzl, dzu) of the given lengths; zero where there is
+    /// no bound.
+    pub fn mean_complementarity(
+        &self,
+        point: &Iterate,
+        primal: f64,
+        dual: f64,
+        step: Option<(&[f64], &[f64], &[f64])>,
+    ) -> f64 {
+        let sides = self.lower_set.len() + self.upper_set.len();
+        let part = |k: usize, which: fn((&[f64], &[f64], &[f64]), usize) -> f64| {
+            step.map_or(0.0, |step| which(step, k))
+        };
+        let mut sum = 0.0;
+        for &k in &self.lower_set {
+            let k = k as usize;
+            let (du, dz) = (part(k, |step, k| step.0[k]), part(k, |step, k| step.1[k]));
+            sum += (point.below[k] + primal * du) * (point.zl[k] + dual * dz);
+        }
+        for &k in &self.upper_set {
+            let k = k as usize;
+            let (du, dz) = (part(k, |step, k| step.0[k]), part(k, |step, k| step.2[k]));
+            sum += (point.above[k] - primal * du) * (point.zu[k] + dual * dz);
+        }
+        if sides == 0 { 0.0 } else { sum / sides as f64 }
+    }
+
     /// Mean absolute residual of the primal-dual system, for the soft restoration.
     pub fn mean_error(&self, point: &Iterate) -> f64 {
         let mean = |sum: f64, count: usize| if count == 0 { 0.0 } else { sum / count as f64 };
