@@ -134,7 +134,10 @@ impl Attempt<'_, '_, '_> {
     }
 
     pub fn may_go_on(&self, outcome: Outcome, run: &Run) -> bool {
-        let ended = matches!(outcome, Outcome::TimeLimit | Outcome::Interrupted | Outcome::EvaluationError);
+        let ended = matches!(
+            outcome,
+            Outcome::TimeLimit | Outcome::IterationLimit | Outcome::Interrupted | Outcome::EvaluationError
+        );
         !ended && run.should_stop().is_none()
     }
 

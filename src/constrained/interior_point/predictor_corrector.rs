@@ -25,6 +25,11 @@ const FIRST_MULTIPLIER: f64 = 1.0;
 const LEAST_TAU: f64 = 0.995;
 /// Iterations without the error halved after which the general method takes over.
 const PATIENCE: usize = 25;
+/// A linear program is unbounded where a point of this size violates no row by more than that, and the objective falls along it by
+/// this share of size times gradient.
+const FAR: f64 = 1e10;
+const FAR_VIOLATION: f64 = 1e-4;
+const LEAST_SLOPE: f64 = 1e-3;
 /// A residual of the system above this, relative to the step, is of no use.
 const USELESS_RATIO: f64 = 1e-5;
 
@@ -58,6 +63,9 @@ impl Phase {
             best.offer(answer, &error, self.objective(tools));
             if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
                 return Ok(Some(status.into()));
+            }
+            if self.follows_a_ray() {
+                return Ok(Some(Outcome::Diverging));
             }
             since = if error.error < 0.5 * least { 0 } else { since + 1 };
             least = least.min(error.error);
@@ -166,6 +174,17 @@ impl Phase {
         let Phase { shape, at, step, newton, .. } = self;
         let ratio = newton.solve(shape, &tools.model.form, &mut tools.kkt, at, step)?;
         Ok(ratio <= USELESS_RATIO)
+    }
+
+    /// Whether a linear program has gone far along a feasible direction of decrease: x itself, up to its size.
+    fn follows_a_ray(&self) -> bool {
+        let size = norm_inf(&self.at.u);
+        let linear = self.newton.hessian.iter().all(|w| *w == 0.0);
+        let slope: f64 = self.at.gradient.iter().zip(&self.at.u).map(|(g, u)| g * u).sum::<f64>();
+        linear
+            && size >= FAR
+            && norm_inf(&self.at.residual) <= FAR_VIOLATION
+            && slope <= -LEAST_SLOPE * size * norm_inf(&self.at.gradient)
     }
 
     /// How far the step may go: with W, primal and dual variables move together.
