@@ -45,7 +45,7 @@ impl CompactBfgs {
 
     /// p, the number of pairs.
     pub fn pairs(&self) -> usize {
-        if self.n == 0 { 0 } else { self.steps.len() / self.n }
+        self.steps.len().checked_div(self.n).unwrap_or(0)
     }
 
     /// The inertia of M: as many positive as negative eigenvalues.

@@ -8,6 +8,7 @@ use super::super::EvaluationError;
 use super::super::evaluator::add_transpose_product;
 use super::filter::Pair;
 use super::form::{Form, Model};
+use super::newton::Step;
 use crate::linalg::product::norm_inf;
 
 /// Weight of the distance from the only bound of a variable.
@@ -349,29 +350,17 @@ impl Shape {
         }
     }
 
-    /// Mean of distance times multiplier over all bounds after a step (du, dzl, dzu) of the given lengths; zero where there is
-    /// no bound.
-    pub fn mean_complementarity(
-        &self,
-        point: &Iterate,
-        primal: f64,
-        dual: f64,
-        step: Option<(&[f64], &[f64], &[f64])>,
-    ) -> f64 {
+    /// Mean of distance times multiplier over all bounds after a step of the given lengths; zero where there is no bound.
+    pub fn mean_complementarity(&self, point: &Iterate, step: &Step, primal: f64, dual: f64) -> f64 {
         let sides = self.lower_set.len() + self.upper_set.len();
-        let part = |k: usize, which: fn((&[f64], &[f64], &[f64]), usize) -> f64| {
-            step.map_or(0.0, |step| which(step, k))
-        };
         let mut sum = 0.0;
         for &k in &self.lower_set {
             let k = k as usize;
-            let (du, dz) = (part(k, |step, k| step.0[k]), part(k, |step, k| step.1[k]));
-            sum += (point.below[k] + primal * du) * (point.zl[k] + dual * dz);
+            sum += (point.below[k] + primal * step.u[k]) * (point.zl[k] + dual * step.zl[k]);
         }
         for &k in &self.upper_set {
             let k = k as usize;
-            let (du, dz) = (part(k, |step, k| step.0[k]), part(k, |step, k| step.2[k]));
-            sum += (point.above[k] - primal * du) * (point.zu[k] + dual * dz);
+            sum += (point.above[k] - primal * step.u[k]) * (point.zu[k] + dual * step.zu[k]);
         }
         if sides == 0 { 0.0 } else { sum / sides as f64 }
     }

@@ -82,7 +82,7 @@ impl Phase {
                 Err(error) => return Err(error),
             }
             // 3. the predictor, and where it leads
-            let mu = self.shape.mean_complementarity(&self.at, 0.0, 0.0, None);
+            let mu = self.shape.mean_complementarity(&self.at, &self.step, 0.0, 0.0);
             self.aim_at(0.0, false);
             if !self.solve_step(tools)? {
                 return Ok(None);
@@ -90,12 +90,8 @@ impl Phase {
             if mu > 0.0 {
                 self.shape.tau = 1.0;
                 let affine = self.lengths();
-                let reached = self.shape.mean_complementarity(
-                    &self.at,
-                    affine.primal,
-                    affine.dual,
-                    Some((&self.step.u, &self.step.zl, &self.step.zu)),
-                );
+                let Lengths { primal, dual } = affine;
+                let reached = self.shape.mean_complementarity(&self.at, &self.step, primal, dual);
                 // 4. the corrector
                 self.aim_at((reached / mu).powi(3).min(1.0) * mu, true);
                 if !self.solve_step(tools)? {
