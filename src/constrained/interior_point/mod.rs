@@ -67,7 +67,7 @@ pub const COLUMNS: [&str; 8] =
 /// their derivatives once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InteriorPoint {
-    /// When to stop; the tolerance is compared with the error E, see [`KktError`].
+    /// When to stop; the tolerance is compared with the error E, see [`KktError`](super::KktError).
     pub limits: Limits,
     /// Whether functions are scaled by their gradients at the start.
     pub scaling: bool,

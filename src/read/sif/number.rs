@@ -47,7 +47,7 @@ pub(super) fn integer(field: &[u8]) -> Result<i64, SifErrorKind> {
 
 /// Largest integer of the language here: every one up to it is exact as a real number too. The reference's have 32 bits and wrap
 /// around silently, which some files do at their larger sizes (a b / b for the larger of a and b, in LUKVLE6).
-pub(super) const LARGEST_INTEGER: u64 = 1 << 53;
+const LARGEST_INTEGER: u64 = 1 << 53;
 
 /// Refuses integers beyond that.
 pub(super) fn within_range(value: i64) -> Result<i64, SifErrorKind> {
