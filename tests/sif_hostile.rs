@@ -228,8 +228,8 @@ fn flaws_are_named_with_their_place() {
         ),
         (
             "IA N-1       N         -1",
-            "IM N-1       N         999999999",
-            "7:5: integer overflow: 3999999996 is beyond 32 bits",
+            "IM N-1       N         9007199254740991",
+            "7:5: integer overflow: 36028797018963964 is beyond 2^53",
         ),
         ("RI RN        N", "RE RN", "9:15: division by zero"),
         (

@@ -14,69 +14,112 @@ use crate::linalg::product::sparse_dot;
 use crate::linalg::splitmix::SplitMix;
 use crate::problem::loss::Loss;
 
-/// Passes for a loss with a smooth second derivative: more gain less than Newton steps, which converge faster near the
-/// solution.
-const PASSES: usize = 8;
-/// Passes for piecewise quadratic losses: Newton's method takes a whole system for each guess of the pieces, the passes
-/// find most of them.
-const PASSES_FOR_PIECES: usize = 100;
+/// Passes in a round for a loss with a smooth second derivative, and how many rounds: more gain less than Newton steps,
+/// which converge faster near the solution.
+const SMOOTH: (usize, usize) = (8, 1);
+/// The same for piecewise quadratic losses: Newton's method takes a whole system for each guess of the pieces.
+const PIECEWISE: (usize, usize) = (50, 40);
+/// A round that lowers the certificate by less than this is the last.
+const WORTHWHILE: f64 = 0.3;
+/// One pass in so many goes over all rows, the others over those whose dual variable is not zero.
+const FULL: usize = 10;
 /// Relative accuracy of a dual variable.
 const ACCURACY: f64 = 1e-2;
 
-/// Whether the dual is one of this kind: rows at hand, a ridge for every coefficient, no intercept (which couples the
-/// dual variables), a loss whose slope grows at a bounded rate.
-pub(super) fn applies(state: &State, ridge: &[f64]) -> bool {
-    let model = state.model;
-    let plain = !model.design.is_dense() && model.design.standardization().is_none() && !model.intercept;
-    plain
-        && ridge.iter().all(|&r| r > 0.0)
-        && model.loss.curvature_bound().is_some()
-        && model.loss.name() != "squared"
-        && state.x.iter().all(|&x| x == 0.0)
+/// The dual variables, the point that goes with them, and the rows' order.
+pub(super) struct Dual {
+    v: Vec<f64>,
+    x: Vec<f64>,
+    /// q_r, and 1 / lambda_j.
+    q: Vec<f64>,
+    inverse: Vec<f64>,
+    /// The predictors at x = 0.
+    offsets: Vec<f64>,
+    /// Rows that count, and those of them with a dual variable that is not zero.
+    rows: Vec<usize>,
+    active: Vec<usize>,
+    random: SplitMix,
+    rounds: usize,
 }
 
-/// Runs the passes from x = 0 and moves the state there, unless the objective is no lower there. Says whether it moved.
-pub(super) fn improve(state: &mut State, ridge: &[f64], run: &Run) -> bool {
-    let model = state.model;
-    let (design, loss) = (&model.design, &*model.loss);
-    let n = design.rows();
-    let inverse: Vec<f64> = ridge.iter().map(|ridge| 1.0 / ridge).collect();
-    let q: Vec<f64> = (0..n).map(|r| design.row(r).iter().map(|(j, a)| a * a * inverse[j]).sum()).collect();
-    let mut order: Vec<usize> = (0..n).filter(|&r| state.s[r] > 0.0).collect();
-    let mut random = SplitMix(0);
-    let (mut v, mut x) = (vec![0.0; n], vec![0.0; ridge.len()]);
-    let passes = if loss.name() == "logistic" { PASSES } else { PASSES_FOR_PIECES };
-    for _ in 0..passes {
-        if run.should_stop().is_some() {
-            break;
+impl Dual {
+    /// At x = 0, where the dual is one of this kind: rows at hand, a ridge for every coefficient, no intercept (which couples
+    /// the dual variables), a loss whose slope grows at a bounded rate. None elsewhere.
+    pub fn start(state: &State, ridge: &[f64]) -> Option<Self> {
+        let (model, design) = (state.model, &state.model.design);
+        let plain = !design.is_dense() && design.standardization().is_none() && !model.intercept;
+        let applies = plain
+            && ridge.iter().all(|&r| r > 0.0)
+            && model.loss.curvature_bound().is_some()
+            && model.loss.name() != "squared"
+            && state.x.iter().all(|&x| x == 0.0);
+        if !applies {
+            return None;
         }
-        shuffle(&mut order, &mut random);
-        for &r in &order {
-            let VectorView::Sparse { indices, values } = design.row(r) else { continue };
-            // at x = 0 the predictors of the state are the offsets
-            let z = sparse_dot(indices, values, &x) + state.z[r];
-            let centre = z + q[r] * v[r];
-            let c = q[r] * state.s[r];
+        let inverse: Vec<f64> = ridge.iter().map(|ridge| 1.0 / ridge).collect();
+        let square = |r: usize| design.row(r).iter().map(|(j, a)| a * a * inverse[j]).sum();
+        Some(Self {
+            v: vec![0.0; design.rows()],
+            x: vec![0.0; ridge.len()],
+            q: (0..design.rows()).map(square).collect(),
+            inverse,
+            offsets: state.z.clone(),
+            rows: (0..design.rows()).filter(|&r| state.s[r] > 0.0).collect(),
+            active: Vec::new(),
+            random: SplitMix(0),
+            rounds: 0,
+        })
+    }
+
+    /// A round of passes; moves the state to the point reached, unless the objective is no lower there. Says whether another
+    /// round is worth it.
+    pub fn improve(&mut self, state: &mut State, run: &Run) -> bool {
+        let (passes, rounds) = if state.model.loss.name() == "logistic" { SMOOTH } else { PIECEWISE };
+        for pass in 0..passes {
+            if run.should_stop().is_some() {
+                break;
+            }
+            if pass % FULL == 0 {
+                self.pass(state, true);
+                self.active = self.rows.iter().copied().filter(|&r| self.v[r] != 0.0).collect();
+            } else {
+                self.pass(state, false);
+            }
+            state.standing.count("dual_passes", 1);
+        }
+        self.rounds += 1;
+        let (before, certificate) = (state.standing.objective, state.standing.certificate.relative);
+        let old = std::mem::replace(&mut state.x, self.x.clone());
+        state.refresh();
+        if !(state.standing.objective < before) {
+            state.x = old;
+            state.refresh();
+            return false;
+        }
+        self.rounds < rounds && state.standing.certificate.relative <= WORTHWHILE * certificate
+    }
+
+    /// The exact minimiser over each of the rows, or of the active ones, one after the other in random order.
+    fn pass(&mut self, state: &State, all: bool) {
+        let (model, loss) = (state.model, &*state.model.loss);
+        let order = if all { &mut self.rows } else { &mut self.active };
+        for i in (1..order.len()).rev() {
+            order.swap(i, (self.random.uniform() * (i + 1) as f64) as usize);
+        }
+        for &r in order.iter() {
+            let VectorView::Sparse { indices, values } = model.design.row(r) else { continue };
+            let z = sparse_dot(indices, values, &self.x) + self.offsets[r];
+            let (centre, c) = (z + self.q[r] * self.v[r], self.q[r] * state.s[r]);
             let slope = state.s[r] * slope(loss, model.target[r], c, centre, z);
-            let change = slope - v[r];
+            let change = slope - self.v[r];
             if change != 0.0 && change.is_finite() {
                 for (&j, a) in indices.iter().zip(values) {
-                    x[j as usize] -= change * a * inverse[j as usize];
+                    self.x[j as usize] -= change * a * self.inverse[j as usize];
                 }
-                v[r] = slope;
+                self.v[r] = slope;
             }
         }
-        state.standing.count("dual_passes", 1);
     }
-    let before = state.standing.objective;
-    let old = std::mem::replace(&mut state.x, x);
-    state.refresh();
-    if state.standing.objective < before && state.standing.certificate.relative.is_finite() {
-        return true;
-    }
-    state.x = old;
-    state.refresh();
-    false
 }
 
 /// phi'(z; y) where z + c phi'(z; y) = centre, to a loose accuracy: Newton's method from a guess, kept inside the interval
@@ -107,13 +150,6 @@ fn slope(loss: &dyn Loss, y: f64, c: f64, centre: f64, guess: f64) -> f64 {
         z = if helped && low < newton && newton < high { newton } else { 0.5 * (low + high) };
     }
     loss.derivative(z, y)
-}
-
-/// Fisher and Yates's shuffle.
-fn shuffle(order: &mut [usize], random: &mut SplitMix) {
-    for i in (1..order.len()).rev() {
-        order.swap(i, (random.uniform() * (i + 1) as f64) as usize);
-    }
 }
 
 #[cfg(test)]

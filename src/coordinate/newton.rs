@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use super::dual;
+use super::dual::Dual;
 use super::standing::Progress;
 use super::state::State;
 use crate::control::{Certificate, Run, Status};
@@ -30,33 +30,36 @@ const LARGEST_DENSE: usize = 4000;
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut State, run: &mut Run) -> Status {
     let mut progress = Progress::new(state.standing.objective);
-    let mut system: Option<System> = None;
+    let mut record = |state: &State, run: &mut Run| {
+        progress.record(run, &state.standing, state.support_size(), state.x.len())
+    };
+    if let Some(status) = record(state, run) {
+        return status;
+    }
+    let mut system = System::cheapest(state, &ridge(state));
+    let mut dual =
+        if let System::Iterative { .. } = system { Dual::start(state, &ridge(state)) } else { None };
     let mut weights = vec![0.0; state.z.len()];
     loop {
-        let (support, size) = (state.support_size(), state.x.len());
-        if let Some(status) = progress.record(run, &state.standing, support, size) {
+        if let Some(passes) = &mut dual {
+            let more = passes.improve(state, run);
+            dual = dual.filter(|_| more);
+        } else {
+            let ridge = ridge(state);
+            state.model.loss_curvatures(&state.z, &state.s, &mut weights);
+            let gradient = full_gradient(state);
+            let quadratic = state.model.loss.name() == "squared";
+            let accuracy = accuracy(state.standing.certificate, quadratic, run.limits().tolerance);
+            let d = system.direction(state.model, &weights, &ridge, &gradient, accuracy, run);
+            state.standing.count("newton_models", 1);
+            if !step(state, &gradient, &d) {
+                return Status::Stalled;
+            }
+            state.refresh();
+        }
+        if let Some(status) = record(state, run) {
             return status;
         }
-        let ridge = ridge(state);
-        let first = system.is_none();
-        let system = system.get_or_insert_with(|| System::cheapest(state, &ridge));
-        if first
-            && matches!(system, System::Iterative { .. })
-            && dual::applies(state, &ridge)
-            && dual::improve(state, &ridge, run)
-        {
-            continue;
-        }
-        state.model.loss_curvatures(&state.z, &state.s, &mut weights);
-        let gradient = full_gradient(state);
-        let quadratic = state.model.loss.name() == "squared";
-        let accuracy = accuracy(state.standing.certificate, quadratic, run.limits().tolerance);
-        let d = system.direction(state.model, &weights, &ridge, &gradient, accuracy, run);
-        state.standing.count("newton_models", 1);
-        if !step(state, &gradient, &d) {
-            return Status::Stalled;
-        }
-        state.refresh();
     }
 }
 

@@ -13,8 +13,8 @@ use super::{FactorError, Inertia, SCALING_PASSES, expect_size, power_of_two_scal
 
 /// P S A S P' = L B L' of a dense symmetric matrix, B with blocks of one and two rows, S a diagonal of powers of two.
 ///
-/// Rook pivoting (Ashcraft, Grimes and Lewis 1998), which bounds the entries of L, after scaling rows and columns to a
-/// largest entry near one. By Sylvester's law A has as many positive, negative and zero eigenvalues as B. n^3/3 flops.
+/// Partial pivoting (Bunch and Kaufman 1977) after scaling rows and columns to a largest entry near one. Rook pivoting would bound
+/// the entries of L, but its search can go round in circles where only rounding errors are left of a singular matrix. By Sylvester's law A has as many positive, negative and zero eigenvalues as B. n^3/3 flops.
 /// Memory is kept between calls. One thread.
 #[derive(Default)]
 pub struct DenseIndefinite {
@@ -50,7 +50,7 @@ impl DenseIndefinite {
         let entries = n.checked_mul(n).ok_or(FactorError::Backend(format!("n = {n} is too large")))?;
         expect_size("entries of a square matrix", entries, a.len())?;
         self.load(n, a)?;
-        let params = Spec::new(LbltParams { pivoting: PivotingStrategy::Rook, ..Auto::<f64>::auto() });
+        let params = Spec::new(LbltParams { pivoting: PivotingStrategy::Partial, ..Auto::<f64>::auto() });
         self.reserve_scratch(n, params)?;
         let Some(scratch) = &mut self.scratch else { return Err(FactorError::NotFactored) };
         if n > 0 {

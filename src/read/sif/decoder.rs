@@ -207,9 +207,9 @@ impl<'o> Decoder<'o> {
         let asked =
             self.options.parameters.iter().rev().find(|(asked, _)| *asked == name).map(|(_, value)| *value);
         if let Some(value) = asked {
-            let integral = value.fract() == 0.0 && value.abs() <= f64::from(i32::MAX);
+            let integral = value.fract() == 0.0 && value.abs() <= super::number::LARGEST_INTEGER as f64;
             let expected = match kind {
-                ParameterKind::Integer if !integral => "an integer of 32 bits is expected",
+                ParameterKind::Integer if !integral => "an integer up to 2^53 is expected",
                 ParameterKind::Real if !value.is_finite() => "a finite number is expected",
                 _ => "",
             };
