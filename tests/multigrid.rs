@@ -41,7 +41,7 @@ fn diffusion(m: usize, dimensions: u32, coefficient: impl Fn(usize) -> f64) -> M
 }
 
 fn jumps(i: usize) -> f64 {
-    if i / 640 % 2 == 0 { 1.0 } else { 1000.0 }
+    if (i / 640).is_multiple_of(2) { 1.0 } else { 1000.0 }
 }
 
 fn iterations(a: &Matrix) -> usize {

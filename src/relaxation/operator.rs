@@ -130,7 +130,7 @@ impl Operator {
             (None, Some(builder)) if ordering == Ordering::Natural => {
                 match Diagonals::new(builder.finish()) {
                     Ok(diagonals) => Box::new(Strips(diagonals)),
-                    Err(split) => Box::new(Strips(Rows(split))),
+                    Err(split) => Box::new(Strips(Rows(*split))),
                 }
             }
             (None, builder) => {

@@ -37,7 +37,7 @@ struct Half {
 
 impl Diagonals {
     /// The same matrix, given back where it has too many diagonals or some too close to the main one.
-    pub fn new(a: Split) -> Result<Self, Split> {
+    pub fn new(a: Split) -> Result<Self, Box<Split>> {
         let n = a.n();
         let mut closest = LANES;
         let mut farthest = 0;
@@ -50,10 +50,10 @@ impl Diagonals {
             }
         }
         if closest < LANES {
-            return Err(a);
+            return Err(Box::new(a));
         }
         let halves = (Half::new(&a.lower, n, true), Half::new(&a.upper, n, false));
-        let (Some(lower), Some(upper)) = halves else { return Err(a) };
+        let (Some(lower), Some(upper)) = halves else { return Err(Box::new(a)) };
         let first = farthest.div_ceil(STRIP);
         let inner = first..(n.saturating_sub(farthest + 1) / STRIP).max(first);
         Ok(Self { diagonal: a.diagonal, link: a.link, inner, lower, upper })

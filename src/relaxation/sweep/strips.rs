@@ -314,8 +314,8 @@ fn solve_lower<P: Pattern>(
                 let new = chain(fused, c, t, &mut last);
                 store(y, i, new);
                 let terms = solve.terms(value, i, new);
-                for k in 0..LANES {
-                    lanes.lanes[k] += terms[k];
+                for (lane, term) in lanes.lanes.iter_mut().zip(terms) {
+                    *lane += term;
                 }
             }
             continue;
