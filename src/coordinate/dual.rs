@@ -12,7 +12,7 @@ use crate::control::Run;
 use crate::linalg::VectorView;
 use crate::linalg::product::sparse_dot;
 use crate::linalg::splitmix::SplitMix;
-use crate::problem::loss::Loss;
+use crate::problem::loss::proximal;
 
 /// Passes in a round for a loss with a smooth second derivative, and how many rounds: more gain less than Newton steps,
 /// which converge faster near the solution.
@@ -110,68 +110,15 @@ impl Dual {
             let VectorView::Sparse { indices, values } = model.design.row(r) else { continue };
             let z = sparse_dot(indices, values, &self.x) + self.offsets[r];
             let (centre, c) = (z + self.q[r] * self.v[r], self.q[r] * state.s[r]);
-            let slope = state.s[r] * slope(loss, model.target[r], c, centre, z);
+            let (y, s) = (model.target[r], state.s[r]);
+            let slopes = |z: f64| (loss.derivative(z, y), loss.curvature(z, y));
+            let slope = s * proximal(slopes, c, centre, z, ACCURACY).1;
             let change = slope - self.v[r];
             if change != 0.0 && change.is_finite() {
                 for (&j, a) in indices.iter().zip(values) {
                     self.x[j as usize] -= change * a * self.inverse[j as usize];
                 }
                 self.v[r] = slope;
-            }
-        }
-    }
-}
-
-/// phi'(z; y) where z + c phi'(z; y) = centre, to a loose accuracy: Newton's method from a guess, kept inside the interval
-/// between `centre` and centre - c phi'(centre), which holds z because phi' does not fall.
-fn slope(loss: &dyn Loss, y: f64, c: f64, centre: f64, guess: f64) -> f64 {
-    let far = centre - c * loss.derivative(centre, y);
-    let (mut low, mut high) = (centre.min(far), centre.max(far));
-    let mut z = if low < guess && guess < high { guess } else { 0.5 * (low + high) };
-    let mut last = f64::INFINITY;
-    for _ in 0..60 {
-        let (first, second) = (loss.derivative(z, y), loss.curvature(z, y));
-        let value = z + c * first - centre;
-        if value > 0.0 {
-            high = z
-        } else {
-            low = z
-        }
-        let step = -value / (1.0 + c * second);
-        // phi' at the next point, by its tangent; c phi' is what z differs from the centre by
-        let next = first + second * step;
-        if value.abs() <= ACCURACY * (c * next).abs() || value.abs() <= 1e-15 * z.abs() {
-            return next;
-        }
-        let newton = z + step;
-        // between two flat ends Newton's steps may go back and forth: halve the interval where one did not help
-        let helped = value.abs() < last;
-        last = value.abs();
-        z = if helped && low < newton && newton < high { newton } else { 0.5 * (low + high) };
-    }
-    loss.derivative(z, y)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::problem::loss::by_name;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_scalar_equation_holds(c in 1e-3f64..1e3, centre in -30.0f64..30.0, guess in -30.0f64..30.0, positive: bool) {
-            let y = if positive { 1.0 } else { -1.0 };
-            for name in ["logistic", "squared-hinge", "huber"] {
-                let loss = by_name(name).unwrap();
-                let found = slope(&*loss, y, c, centre, guess);
-                let (mut low, mut high) = (-1e4f64, 1e4f64);
-                for _ in 0..200 {
-                    let z = 0.5 * (low + high);
-                    if z + c * loss.derivative(z, y) > centre { high = z } else { low = z }
-                }
-                let exact = loss.derivative(low, y);
-                prop_assert!((found - exact).abs() <= 3.0 * ACCURACY * exact.abs() + 1e-12, "{name}: {found} {exact}");
             }
         }
     }

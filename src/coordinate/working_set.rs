@@ -76,9 +76,8 @@ impl Candidates<'_> {
             (free, candidates)
         };
         let starts: Vec<usize> = (0..self.x.len()).step_by(CHUNK).collect();
-        let lists: Vec<(Vec<usize>, Vec<(f64, usize)>)> = starts.into_par_iter().map(chunk).collect();
         let (mut set, mut candidates) = (Vec::new(), Vec::new());
-        for (free, scored) in lists {
+        for (free, scored) in starts.into_par_iter().map(chunk).collect::<Vec<_>>() {
             set.extend(free);
             candidates.extend(scored);
         }

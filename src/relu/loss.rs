@@ -1,6 +1,6 @@
 //! Losses l(z; y) of a network's output, summed over the rows, never averaged.
 
-use crate::problem::loss::{Logistic, Loss as _, Squared};
+use crate::problem::loss::{Logistic, Loss as _, Squared, proximal};
 
 /// A convex loss of one output z against one target y.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -98,34 +98,11 @@ impl Loss {
         match self {
             Loss::Squared => (y + rho * q) / (1.0 + rho),
             Loss::Hinge => q + y * (1.0 - y * q).clamp(0.0, 1.0 / rho),
-            _ => self.prox_by_newton(q, y, rho),
+            _ => {
+                let slopes = |z: f64| (self.derivative(z, y), self.curvature(z, y));
+                proximal(slopes, 1.0 / rho, q, q, 0.0).0
+            }
         }
-    }
-
-    /// Newton's method on p - q + l'(p) / rho = 0, whose left side rises by at least 1 a unit; the root lies between q
-    /// and q - l'(q) / rho.
-    fn prox_by_newton(self, q: f64, y: f64, rho: f64) -> f64 {
-        let end = q - self.derivative(q, y) / rho;
-        let (mut low, mut high) = if end < q { (end, q) } else { (q, end) };
-        let mut p = q;
-        for _ in 0..60 {
-            let value = p - q + self.derivative(p, y) / rho;
-            if value > 0.0 {
-                high = p
-            } else {
-                low = p
-            }
-            let mut next = p - value / (1.0 + self.curvature(p, y) / rho);
-            // an end of the bracket was tried already: stepping back onto it would go round in circles
-            if !(next > low && next < high) {
-                next = 0.5 * (low + high);
-            }
-            if (next - p).abs() <= 1e-15 * (1.0 + next.abs()) {
-                return next;
-            }
-            p = next;
-        }
-        p
     }
 }
 

@@ -6,6 +6,7 @@
 mod huber;
 mod logistic;
 mod poisson;
+mod proximal;
 mod softmax;
 mod squared;
 mod squared_hinge;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use huber::Huber;
 pub use logistic::Logistic;
 pub use poisson::Poisson;
+pub(crate) use proximal::proximal;
 pub use softmax::Softmax;
 pub use squared::Squared;
 pub use squared_hinge::SquaredHinge;
