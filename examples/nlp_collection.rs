@@ -1,11 +1,12 @@
-//! Solves every problem of a folder of SIF files and prints one row of JSON each; `--limit SECONDS`, `--only NAME,..`.
+//! Solves every problem of a folder of SIF files and prints one row of JSON each; `--limit SECONDS`, `--only NAME,..`,
+//! `--hessian exact|differences|limited-memory`, `--general` (no predictor and corrector).
 //!
 //!     cargo run --release --example nlp_collection -- FOLDER > rows.jsonl
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gradus::constrained::{InteriorPoint, certify};
+use gradus::constrained::{InteriorPoint, SecondDerivatives, certify};
 use gradus::control::Limits;
 use gradus::problem::NonlinearProgram;
 use gradus::read::sif::SifProblem;
@@ -16,6 +17,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(arguments.first().ok_or("which folder?")?);
     let limit: f64 = value("--limit").map_or(Ok(20.0), |text| text.parse())?;
     let only: Option<Vec<&str>> = value("--only").map(|text| text.split(',').collect());
+    let known = |name: &&String| SecondDerivatives::NAMES.iter().find(|(own, _)| *own == name.as_str());
+    let second_derivatives = match value("--hessian") {
+        None => SecondDerivatives::default(),
+        Some(name) => known(&name).ok_or("--hessian: exact, differences or limited-memory")?.1,
+    };
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "SIF"));
     files.sort();
@@ -34,13 +40,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 continue;
             }
         };
-        let limits = Limits {
-            tolerance: 1e-8,
-            max_iterations: 3000,
-            time_limit: Some(Duration::from_secs_f64(limit)),
-        };
+        let limits =
+            Limits { time_limit: Some(Duration::from_secs_f64(limit)), ..InteriorPoint::default().limits };
         let solution = match (InteriorPoint {
             limits,
+            second_derivatives,
+            predictor_corrector: !arguments.iter().any(|argument| argument == "--general"),
             bound_relaxation: value("--relax").map_or(0.0, |t| t.parse().unwrap_or(0.0)),
             ..Default::default()
         })
@@ -68,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 "outside": solution.seconds - solution.time.evaluation,
                 "violation": solution.kkt.unscaled.constraint_violation, "error": solution.kkt.error,
                 "dual": solution.kkt.unscaled.dual_infeasibility,
-                "certified": certificate.kkt.is_solved(1e-8), "counts": solution.counts,
+                "certified": certificate.kkt.is_solved(1e-8), "counts": solution.counts, "notes": solution.notes,
             })
         );
     }

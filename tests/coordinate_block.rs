@@ -379,6 +379,42 @@ fn box_quadratics_are_solved_under_their_gap() {
 }
 
 #[test]
+fn scores_in_a_heap_choose_what_scores_worked_out_afresh_do() {
+    for (m, seed) in [(1, 1), (7, 2), (30, 3)] {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut triplets = TriMatI::<f64, u32>::new((m * m, m * m));
+        let mut diagonal = vec![0.5; m * m];
+        for i in 0..m * m {
+            for j in
+                [(i % m + 1 < m).then_some(i + 1), (i + m < m * m).then_some(i + m)].into_iter().flatten()
+            {
+                let w = random.random_range(0.1..2.0);
+                triplets.add_triplet(i, j, -w);
+                triplets.add_triplet(j, i, -w);
+                diagonal[i] += w;
+                diagonal[j] += w;
+            }
+        }
+        diagonal.iter().enumerate().for_each(|(i, &d)| triplets.add_triplet(i, i, d));
+        let linear: Vec<f64> = (0..m * m).map(|_| normal(&mut random)).collect();
+        for bounds in [None, Some((vec![0.0; m * m], vec![0.3; m * m]))] {
+            let problem = BoxQuadratic { matrix: triplets.to_csr(), linear: linear.clone(), bounds };
+            for rule in [Rule::GaussSouthwell, Rule::GaussSouthwellDiagonal, Rule::GaussSouthwellLipschitz] {
+                // the gradient update of a single unknown is the same step, chosen by the plain loop
+                let [heap, plain] = [UpdateRule::Exact, UpdateRule::Gradient].map(|update| {
+                    let mut solver = steps(3 * m * m, Partition::Variable, rule, update, 1);
+                    solver.check_every = m * m;
+                    solver.solve_quadratic(&problem, None, &mut Monitor::none()).unwrap()
+                });
+                assert_eq!(heap.summary.iterations, plain.summary.iterations, "{rule:?} {m}");
+                assert_eq!(heap.x, plain.x, "{rule:?} {m}");
+                assert_eq!(heap.summary.certificate, plain.summary.certificate);
+            }
+        }
+    }
+}
+
+#[test]
 fn every_number_of_threads_and_every_repetition_gives_the_same_bits() {
     let (design, y) = least_squares(300, 3000, 7);
     let model = LinearModel::lasso(design, y, 50.0);

@@ -444,8 +444,18 @@ fn conjugate_gradients_agree_with_forests_on_a_graph() {
     let problem =
         LabelPropagation::new(&triplets.to_csr(), &[(0, 1.0), (m * m - 1, -2.0), (7, 0.5)]).unwrap();
     let limits = Limits { tolerance: 1e-11, max_iterations: 100_000, time_limit: None };
-    let (by_cg, summary) = problem.solve_by_conjugate_gradients(&limits, &mut quiet()).unwrap();
+    let (by_cg, summary) = problem.solve_by_conjugate_gradients(false, &limits, &mut quiet()).unwrap();
     assert_eq!(summary.status, Status::Solved);
+    let (reduced, half) = problem.solve_by_conjugate_gradients(true, &limits, &mut quiet()).unwrap();
+    assert_eq!(half.status, Status::Solved);
+    assert!(by_cg.iter().zip(&reduced).all(|(a, b)| (a - b).abs() < 1e-7));
+    // a quarter of the condition number
+    assert!(
+        half.iterations as f64 <= 0.6 * summary.iterations as f64,
+        "{} {}",
+        half.iterations,
+        summary.iterations
+    );
     let trees = BlockCoordinateDescent {
         limits,
         rule: Rule::GreedyForest,

@@ -557,3 +557,16 @@ fn odd_data_are_solved_all_the_same() {
     let solution = solver(1e-5, 50).solve(&training).unwrap();
     assert!(solution.notes.iter().any(|note| note.contains("standardise")), "{:?}", solution.notes);
 }
+
+#[test]
+fn many_rows_go_by_admm_and_too_many_are_refused_by_the_interior_point_method() {
+    let training = random(6100, 2, Loss::Squared, 5.0, 3);
+    let limits = Limits { tolerance: 1e-6, max_iterations: 30, time_limit: None };
+    let solution = ConvexRelu { limits, patterns: 3, ..ConvexRelu::default() }.solve(&training).unwrap();
+    assert!(solution.counts["admm_iterations"] > 0 && solution.counts["interior_iterations"] == 0);
+    assert!(solution.lower_bound <= solution.objective && solution.lower_bound > 0.0);
+    let training = random(20_001, 2, Loss::Squared, 5.0, 3);
+    let solver = ConvexRelu { method: Method::InteriorPoint, patterns: 2, ..ConvexRelu::default() };
+    let error = solver.solve(&training).unwrap_err().to_string();
+    assert!(error.contains("20001 rows") && error.contains("admm"), "{error}");
+}

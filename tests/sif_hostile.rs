@@ -226,11 +226,6 @@ fn flaws_are_named_with_their_place() {
             " FF WHOLE     'DEFAULT'",
             "30:2: code `FF` is not one of section BOUNDS",
         ),
-        (
-            "IA N-1       N         -1",
-            "IM N-1       N         999999999",
-            "7:5: integer overflow: 3999999996 is beyond 32 bits",
-        ),
         ("RI RN        N", "RE RN", "9:15: division by zero"),
         (
             " XE D(I) ",

@@ -181,6 +181,10 @@ fn second_order(evaluator: &mut Evaluator, answer: &Answer) -> Option<SecondOrde
     let (variables, rows) = active_set(evaluator, answer);
     let free = count(&variables);
     let active = count(&rows);
+    if active > free && free + active > DENSE {
+        // dependent rows for sure, and so many of them that a sparse factorisation might fill in
+        return Some(SecondOrder::Undecided);
+    }
     let mut triplets = TriMatI::<f64, u32>::new((free + active, free + active));
     for ((row, column), value) in entries(hessian_pattern).zip(w) {
         if let (Some(row), Some(column)) = (variables[row], variables[column]) {

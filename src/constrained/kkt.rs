@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use sprs::{CsMatI, CsMatViewI};
 
+use super::condensed::Condensed;
 use crate::linalg::factor::{DenseIndefinite, FactorError, Inertia, SparseIndefinite};
 use crate::problem::nonlinear::{Pattern, entries};
 
@@ -36,12 +37,21 @@ pub struct KktMatrix {
     correction: Vec<f64>,
     factorizations: u64,
     seconds: f64,
+    /// When to be done, and what the last factorisation took.
+    deadline: Option<Instant>,
+    last: Option<f64>,
 }
 
 enum Factors {
     Dense { factors: Box<DenseIndefinite>, matrix: Vec<f64> },
+    Condensed(Box<Condensed>),
     Sparse(Box<SparseIndefinite>),
 }
+
+/// Flops per second that no factorisation exceeds on one core: for lower bounds of what one will take.
+const FASTEST: f64 = 2e10;
+/// Sparse systems from this size on are analysed before their first factorisation where there is a deadline.
+const LARGE: usize = 1000;
 
 impl KktMatrix {
     /// Lays out the matrix for the patterns of the Hessian's lower triangle and of the Jacobian.
@@ -82,6 +92,8 @@ impl KktMatrix {
         let full = size <= LARGEST_DENSE && indices.len() as f64 > FULL * 0.5 * (size * size) as f64;
         let factors = if size <= DENSE || full {
             Factors::Dense { factors: Box::default(), matrix: vec![0.0; size * size] }
+        } else if Condensed::suits(n, &jacobian_offsets) {
+            Factors::Condensed(Box::default())
         } else {
             Factors::Sparse(Box::default())
         };
@@ -98,6 +110,8 @@ impl KktMatrix {
             correction: vec![0.0; size],
             factorizations: 0,
             seconds: 0.0,
+            deadline: None,
+            last: None,
         })
     }
 
@@ -119,6 +133,26 @@ impl KktMatrix {
     /// Wall-clock time spent here so far.
     pub fn seconds(&self) -> f64 {
         self.seconds
+    }
+
+    /// No factorisation is begun from here on that would go on beyond the deadline: by the time of the one before, or, for the
+    /// first, by the flops that the symbolic analysis finds.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// Whether there is time for another factorisation.
+    fn check_time(&mut self) -> Result<(), FactorError> {
+        let Some(deadline) = self.deadline else { return Ok(()) };
+        let seconds = match (&mut self.factors, self.last) {
+            (_, Some(last)) => last,
+            (Factors::Sparse(factors), None) if self.n + self.m >= LARGE => {
+                factors.analyse(self.matrix.view())? / FASTEST
+            }
+            _ => 0.0,
+        };
+        let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+        if seconds <= left { Ok(()) } else { Err(FactorError::OutOfTime { seconds }) }
     }
 
     /// Sets W, J, D_x and D_y; an empty slice stands for zeros.
@@ -161,8 +195,10 @@ impl KktMatrix {
     /// Factors K with the given dw and dc.
     ///
     /// # Errors
-    /// Those of the factorisation; a singular matrix is none, its zero eigenvalues are counted.
+    /// Those of the factorisation; a singular matrix is none, its zero eigenvalues are counted. `OutOfTime` where the deadline
+    /// is too near.
     pub fn factor(&mut self, dw: f64, dc: f64) -> Result<Inertia, FactorError> {
+        self.check_time()?;
         let started = Instant::now();
         let n = self.n;
         let values = self.matrix.data_mut();
@@ -172,6 +208,7 @@ impl KktMatrix {
         self.factorizations += 1;
         let outcome = match &mut self.factors {
             Factors::Sparse(factors) => factors.factor(self.matrix.view()),
+            Factors::Condensed(factors) => factors.factor(n, self.matrix.view()),
             Factors::Dense { factors, matrix } => {
                 let size = self.matrix.rows();
                 for (row, entries) in self.matrix.outer_iterator().enumerate() {
@@ -182,7 +219,9 @@ impl KktMatrix {
                 factors.factor(size, matrix)
             }
         };
-        self.seconds += started.elapsed().as_secs_f64();
+        let seconds = started.elapsed().as_secs_f64();
+        self.seconds += seconds;
+        self.last = Some(seconds);
         match outcome {
             Err(FactorError::Singular { zero }) => Ok(Inertia { zero, ..Inertia::default() }),
             other => other,
@@ -193,7 +232,7 @@ impl KktMatrix {
     pub fn increase_pivot_threshold(&mut self) -> bool {
         match &mut self.factors {
             Factors::Sparse(factors) => factors.increase_pivot_threshold(),
-            Factors::Dense { .. } => false,
+            Factors::Dense { .. } | Factors::Condensed(_) => false,
         }
     }
 
@@ -256,6 +295,9 @@ impl KktMatrix {
             Factors::Dense { factors, .. } => {
                 self.correction.copy_from_slice(&self.residual);
                 factors.solve_in_place(&mut self.correction)
+            }
+            Factors::Condensed(factors) => {
+                factors.solve(self.matrix.view(), &self.residual, &mut self.correction)
             }
             Factors::Sparse(factors) => factors.solve(&self.residual, &mut self.correction, 0).map(|_| ()),
         }
@@ -436,6 +478,41 @@ mod tests {
             // shifting everything adds to the spectrum: positive definite for a large shift
             prop_assert_eq!(kkt.factor(1e6, 1.0).unwrap(), Inertia { positive: n, negative: m, zero: 0 });
         }
+    }
+
+    /// Many rows and few variables: the condensed system agrees with the dense one, whatever the sizes of the rows' diagonals.
+    #[test]
+    fn tall_systems_are_condensed() {
+        for (n, m, exponent) in [(3, 200, 0), (8, 120, 3), (20, 300, 5)] {
+            let (hessian, jacobian) = (full(n), rows(m, n));
+            let mut kkt = KktMatrix::new(&hessian, &jacobian).unwrap();
+            assert!(!matches!(kkt.factors, Factors::Sparse(_)));
+            kkt.factors = Factors::Condensed(Box::default());
+            let (w, j) = (entries_of(hessian.nnz(), 3), entries_of(m * n, 4));
+            // a few equations, and inverse weights over many orders of magnitude
+            let d_y: Vec<f64> = (0..m)
+                .map(|i| if i < n / 2 { 0.0 } else { 10f64.powi(-((i % (exponent + 1)) as i32)) })
+                .collect();
+            kkt.set(&w, &j, &[], &d_y);
+            let inertia = kkt.factor(50.0, 0.0).unwrap();
+            assert_eq!(inertia, Inertia { positive: n, negative: m, zero: 0 });
+            let b = entries_of(n + m, 5);
+            let mut x = vec![0.0; n + m];
+            assert!(kkt.solve(&b, &mut x).unwrap() < 1e-8);
+            // a nonconvex W shows
+            assert!(kkt.factor(-1e9, 0.0).unwrap().negative > m);
+        }
+    }
+
+    #[test]
+    fn no_factorisation_is_begun_without_time() {
+        let mut kkt = KktMatrix::new(&full(3), &rows(1, 3)).unwrap();
+        kkt.set(&[1.0; 6], &[1.0; 3], &[1.0; 3], &[]);
+        kkt.factor(1.0, 0.0).unwrap();
+        kkt.set_deadline(Some(Instant::now()));
+        assert!(matches!(kkt.factor(1.0, 0.0), Err(FactorError::OutOfTime { .. })));
+        kkt.set_deadline(None);
+        assert!(kkt.factor(1.0, 0.0).is_ok());
     }
 
     #[test]

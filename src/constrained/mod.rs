@@ -12,12 +12,13 @@
 //! | --- | --- |
 //! | `evaluator`, `scaling` | a problem's functions: checked, scaled, counted, values that aren't finite caught |
 //! | `termination`, `certificate` | the error E, and all that is known of an answer |
-//! | `kkt` | the matrix of a Newton step, its factors and its regularisation |
+//! | `kkt`, `condensed` | the matrix of a Newton step, its factors and its regularisation |
 //! | `interior_point` | the interior point method, and sensitivities of solutions |
 //! | `sketch_newton` | the exact augmented Lagrangian method |
 //! | `solution`, `log`, `error` | what comes out: answer, iteration log, refusals |
 
 mod certificate;
+mod condensed;
 mod error;
 pub mod evaluator;
 pub mod interior_point;

@@ -56,6 +56,19 @@ impl Outcome {
         }
     }
 
+    /// Whether it says something of the last point: that it is a solution, or why there is none. Otherwise the best point is
+    /// the answer.
+    pub(super) fn is_a_verdict(self) -> bool {
+        matches!(
+            self,
+            Self::Optimal
+                | Self::Acceptable
+                | Self::Diverging
+                | Self::LocallyInfeasible
+                | Self::LeastSquaresStationary
+        )
+    }
+
     /// One sentence for a reader.
     pub fn sentence(self) -> &'static str {
         match self {

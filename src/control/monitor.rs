@@ -100,6 +100,11 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
+    /// When the time limit will be reached.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.limits.time_limit.and_then(|limit| self.started.checked_add(limit))
+    }
+
     /// Wall-clock time since the start.
     pub fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()

@@ -63,7 +63,7 @@ pub fn certify(
     model.check()?;
     check(model, measure)?;
     let state = State::at(model, measure, x, intercept)?;
-    Ok((state.objective, state.certificate))
+    Ok((state.standing.objective, state.standing.certificate))
 }
 
 /// Scales the heavier of the positive and negative parts of v down until they sum to zero: a dual point that allows

@@ -1,14 +1,19 @@
 //! Label propagation: given values at some nodes of a weighted graph, the values of the others minimise the sum over
 //! edges of w_ij (x_i - x_j)^2 / 2: each is the weighted mean of its neighbours.
 
+mod reduced;
+
 use std::ops::ControlFlow;
 
 use sprs::{CsMatI, TriMatI};
 
+use self::reduced::Reduced;
 use super::Error;
 use super::block::BlockCoordinateDescent;
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
-use crate::linalg::krylov::{Identity, Status as KrylovStatus, Stopping, Workspace, conjugate_gradient};
+use crate::linalg::krylov::{
+    Identity, Observer, Status as KrylovStatus, Stopping, Workspace, conjugate_gradient,
+};
 use crate::linalg::product::{dot, multiply, norm_inf};
 use crate::problem::BoxQuadratic;
 
@@ -134,29 +139,32 @@ impl LabelPropagation {
         Ok((values, summary))
     }
 
-    /// Solves from zero by conjugate gradients without preconditioner: the yardstick for the forests. The tolerance is
-    /// that of the largest gradient entry relative to the same at zero; iterations are products.
+    /// Solves from zero by conjugate gradients: without preconditioner, the yardstick for the forests, or on what is left
+    /// where a block without edges inside is eliminated exactly (`reduced.rs`), the fastest way for large graphs. The
+    /// tolerance is that of the largest gradient entry relative to the same at zero; iterations are products.
     ///
     /// # Errors
     /// Limits that are not allowed.
     pub fn solve_by_conjugate_gradients(
         &self,
+        reduced: bool,
         limits: &Limits,
         monitor: &mut Monitor,
     ) -> Result<(Vec<f64>, Summary), Error> {
         limits.check().map_err(Error::Option)?;
         self.problem.check()?;
-        let n = self.free.len();
+        let (n, c) = (self.free.len(), &self.problem.linear);
+        let reduced = reduced.then(|| Reduced::new(&self.problem.matrix));
         let mut run =
             Run::start(&Limits { max_iterations: usize::MAX, ..limits.clone() }, monitor, &["products"]);
         let (mut x, mut gradient) = (vec![0.0; n], vec![0.0; n]);
-        let scale = norm_inf(&self.problem.linear);
+        let scale = norm_inf(c);
         let (mut products, mut accuracy, mut workspace) = (0, limits.tolerance, Workspace::new());
         let (status, certificate) = loop {
             multiply(self.problem.matrix.view(), &x, &mut gradient);
             let half: f64 = 0.5 * dot(&x, &gradient);
-            let objective = half - dot(&x, &self.problem.linear) + self.constant;
-            gradient.iter_mut().zip(&self.problem.linear).for_each(|(g, c)| *g -= c);
+            let objective = half - dot(&x, c) + self.constant;
+            gradient.iter_mut().zip(c).for_each(|(g, c)| *g -= c);
             let value = norm_inf(&gradient);
             let relative = if value == 0.0 { 0.0 } else { value / scale };
             let certificate = Certificate { kind: "gradient", value, relative };
@@ -172,16 +180,14 @@ impl LabelPropagation {
             let stopping = Stopping { tolerance: accuracy, absolute: 0.0, max_iterations };
             let mut watch =
                 |_: &_| run.should_stop().map_or(ControlFlow::Continue(()), |_| ControlFlow::Break(()));
-            let identity = Identity(n);
-            let outcome = conjugate_gradient(
-                &self.problem.matrix,
-                &identity,
-                &self.problem.linear,
-                &mut x,
-                &stopping,
-                &mut workspace,
-                Some(&mut watch),
-            );
+            let watch = Some(&mut watch as &mut Observer);
+            let outcome = match &reduced {
+                None => {
+                    let (q, identity) = (&self.problem.matrix, Identity(n));
+                    conjugate_gradient(q, &identity, c, &mut x, &stopping, &mut workspace, watch)
+                }
+                Some(reduced) => reduced.conjugate_gradient(c, &mut x, &stopping, &mut workspace, watch),
+            };
             match outcome {
                 Ok(outcome) if outcome.status != KrylovStatus::Stagnated => products += outcome.iterations,
                 _ => break (Status::Stalled, certificate),
@@ -191,7 +197,8 @@ impl LabelPropagation {
         let mut values = self.values.clone();
         self.free.iter().zip(&x).for_each(|(&i, &x)| values[i] = x);
         let objective = history.records.last().map_or(f64::NAN, |record| record.objective);
-        let (method, counts) = ("conjugate gradients", Counts::from([("products", products as u64)]));
+        let method = if reduced.is_some() { "reduced conjugate gradients" } else { "conjugate gradients" };
+        let counts = Counts::from([("products", products as u64)]);
         let (iterations, notes) = (products, Vec::new());
         let summary =
             Summary { method, status, objective, certificate, iterations, counts, seconds, history, notes };

@@ -28,12 +28,14 @@
 
 pub mod block;
 mod certificate;
+mod dual;
 pub mod graph;
 mod group;
 mod multinomial;
 mod newton;
 pub mod path;
 mod quadratic;
+mod standing;
 mod state;
 mod support_vector;
 mod working_set;
@@ -193,7 +195,7 @@ impl CoordinateDescent {
 impl State<'_> {
     /// Closes the run.
     fn into_fit(self, status: Status, run: Run) -> Fit {
-        let Certificate { relative, .. } = self.certificate;
+        let Certificate { relative, .. } = self.standing.certificate;
         let method = if self.model.penalty.is_smooth() { "newton" } else { "working-set coordinate descent" };
         let mut notes = Vec::new();
         if self.model.design.columns() > 0 && self.support_size() == 0 && relative <= run.limits().tolerance {
@@ -212,7 +214,8 @@ impl State<'_> {
         let seconds = run.seconds();
         let history = run.into_history();
         let iterations = history.records.len().saturating_sub(1);
-        let (objective, certificate, counts) = (self.objective, self.certificate, self.counts);
+        let (objective, certificate, counts) =
+            (self.standing.objective, self.standing.certificate, self.standing.counts);
         let summary =
             Summary { method, status, objective, certificate, iterations, counts, seconds, history, notes };
         Fit { coefficients: self.x, intercept: self.intercept, summary }

@@ -5,12 +5,15 @@
 //! - a dense Gram matrix and Cholesky, where there are few columns;
 //! - the kernel matrix K = A Lambda^{-1} A' of the rows, where there are few rows and every column has a ridge:
 //!   (Lambda + A'WA)^{-1} g = Lambda^{-1} (g - A' U (I + U K U)^{-1} U A Lambda^{-1} g), U = W^{1/2};
-//! - conjugate gradients with Jacobi's preconditioner, to an accuracy that tightens with the gradient.
+//! - conjugate gradients with Jacobi's preconditioner, to an accuracy that tightens with the gradient. From x = 0 a few
+//!   passes over the dual variables come first (`dual.rs`): they save most of the steps.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use super::state::{Progress, State};
+use super::dual::Dual;
+use super::standing::Progress;
+use super::state::State;
 use crate::control::{Certificate, Run, Status};
 use crate::linalg::factor::DenseCholesky;
 use crate::linalg::krylov::{FromFn, Jacobi, Stopping, Workspace, conjugate_gradient};
@@ -26,30 +29,37 @@ const LARGEST_DENSE: usize = 4000;
 
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut State, run: &mut Run) -> Status {
-    let mut progress = Progress::new(state.objective);
-    let mut system: Option<System> = None;
+    let mut progress = Progress::new(state.standing.objective);
+    let mut record = |state: &State, run: &mut Run| {
+        progress.record(run, &state.standing, state.support_size(), state.x.len())
+    };
+    if let Some(status) = record(state, run) {
+        return status;
+    }
+    let mut system = System::cheapest(state, &ridge(state));
+    let mut dual =
+        if let System::Iterative { .. } = system { Dual::start(state, &ridge(state)) } else { None };
     let mut weights = vec![0.0; state.z.len()];
     loop {
-        let steps = state.counts.get("newton_models").copied().unwrap_or(0);
-        let row = [state.support_size() as f64, state.x.len() as f64, steps as f64];
-        if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
+        if let Some(passes) = &mut dual {
+            let more = passes.improve(state, run);
+            dual = dual.filter(|_| more);
+        } else {
+            let ridge = ridge(state);
+            state.model.loss_curvatures(&state.z, &state.s, &mut weights);
+            let gradient = full_gradient(state);
+            let quadratic = state.model.loss.name() == "squared";
+            let accuracy = accuracy(state.standing.certificate, quadratic, run.limits().tolerance);
+            let d = system.direction(state.model, &weights, &ridge, &gradient, accuracy, run);
+            state.standing.count("newton_models", 1);
+            if !step(state, &gradient, &d) {
+                return Status::Stalled;
+            }
+            state.refresh();
+        }
+        if let Some(status) = record(state, run) {
             return status;
         }
-        if progress.has_stalled(state.objective, state.certificate.relative) {
-            return Status::Stalled;
-        }
-        let ridge = ridge(state);
-        let system = system.get_or_insert_with(|| System::cheapest(state, &ridge));
-        state.model.loss_curvatures(&state.z, &state.s, &mut weights);
-        let gradient = full_gradient(state);
-        let quadratic = state.model.loss.name() == "squared";
-        let accuracy = accuracy(state.certificate, quadratic, run.limits().tolerance);
-        let d = system.direction(state.model, &weights, &ridge, &gradient, accuracy, run);
-        state.count("newton_models", 1);
-        if !step(state, &gradient, &d) {
-            return Status::Stalled;
-        }
-        state.refresh();
     }
 }
 
@@ -258,7 +268,7 @@ fn step(state: &mut State, gradient: &[f64], d: &[f64]) -> bool {
     let mut moved = state.z.clone();
     let mut trial = state.x.clone();
     let armijo = Armijo { rounding: 8.0, max_evaluations: 40, ..Armijo::default() };
-    let accepted = armijo.search(state.objective, slope, |length| {
+    let accepted = armijo.search(state.standing.objective, slope, |length| {
         for ((moved, z), dz) in moved.iter_mut().zip(&state.z).zip(&dz) {
             *moved = z + length * dz;
         }

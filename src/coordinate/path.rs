@@ -258,10 +258,7 @@ impl Family for Multinomial {
     }
 
     fn loss(&self, fit: &MultinomialFit) -> f64 {
-        let k = self.model.loss.classes;
-        let mut p = vec![0.0; k];
         let z = fit.predictors(&self.model.design);
-        let rows = z.chunks_exact(k).zip(&self.model.target);
-        rows.map(|(z, &class)| self.model.loss.value(z, class, &mut p)).sum::<f64>() / self.rows() as f64
+        self.model.mean_loss(&z, &mut vec![0.0; z.len()])
     }
 }

@@ -1,8 +1,8 @@
 //! The point of a fit and everything that follows from it.
 
 use super::certificate::{balance, gap, largest_violation};
+use super::standing::Standing;
 use super::{Error, Measure, Start};
-use crate::control::{Certificate, Counts};
 use crate::problem::LinearModel;
 
 /// A point (x, b), with predictors, derivatives, gradient, objective and certificate. [`refresh`](Self::refresh)
@@ -20,11 +20,7 @@ pub(super) struct State<'a> {
     pub v: Vec<f64>,
     /// A'v, the gradient of the loss part.
     pub gradient: Vec<f64>,
-    pub objective: f64,
-    pub certificate: Certificate,
-    /// The certificate's scale: the objective at x = 0, or the largest violation there.
-    scale: f64,
-    pub counts: Counts,
+    pub standing: Standing,
 }
 
 impl<'a> State<'a> {
@@ -57,7 +53,6 @@ impl<'a> State<'a> {
     fn origin(model: &'a LinearModel, measure: Measure, here: bool) -> Self {
         let (n, p) = (model.design.rows(), model.design.columns());
         let measure = measure.resolve(model);
-        let kind = if measure == Measure::Gap { "duality_gap" } else { "gradient" };
         let mut state = Self {
             model,
             measure,
@@ -67,25 +62,22 @@ impl<'a> State<'a> {
             z: vec![0.0; n],
             v: vec![0.0; n],
             gradient: vec![0.0; p],
-            objective: f64::NAN,
-            certificate: Certificate { kind, value: f64::NAN, relative: f64::NAN },
-            scale: 0.0,
-            counts: Counts::new(),
+            standing: Standing::unknown(measure == Measure::Gap),
         };
         if here || measure != Measure::Gap {
             state.refresh();
         } else {
             state.place();
         }
-        state.scale = if measure == Measure::Gap {
+        let scale = if measure == Measure::Gap {
             // losses may cancel at zero (Poisson): never less than the size of the terms
             let sizes: f64 =
                 (0..n).map(|r| state.s[r] * model.loss.value(state.z[r], model.target[r]).abs()).sum();
-            state.objective.abs().max(sizes)
+            state.standing.objective.abs().max(sizes)
         } else {
-            state.certificate.value
+            state.standing.certificate.value
         };
-        state.set_certificate(state.certificate.value);
+        state.standing.set_scale(scale);
         state
     }
 
@@ -95,7 +87,7 @@ impl<'a> State<'a> {
         if self.model.intercept {
             self.intercept += self.model.best_intercept(&mut self.z, &self.s);
         }
-        self.objective = self.model.loss_value(&self.z, &self.s) + self.model.penalty_value(&self.x);
+        self.standing.objective = self.model.loss_value(&self.z, &self.s) + self.model.penalty_value(&self.x);
     }
 
     /// Recomputes everything from x; the intercept moves to its best value first.
@@ -116,53 +108,18 @@ impl<'a> State<'a> {
         self.model.loss_derivatives(&self.z, &self.s, &mut self.v);
         let moved = self.model.intercept && balance(&mut self.v);
         self.model.design.multiply_transpose(&self.v, &mut self.gradient);
-        *self.counts.entry("gradients").or_default() += 1;
-        self.objective = self.model.loss_value(&self.z, &self.s) + self.model.penalty_value(&self.x);
+        self.standing.count("gradients", 1);
+        self.standing.objective = self.model.loss_value(&self.z, &self.s) + self.model.penalty_value(&self.x);
         let value = match self.measure {
             Measure::Gradient => largest_violation(self.model, &self.x, &self.gradient),
             _ => gap(self, moved),
         };
-        self.set_certificate(value);
-    }
-
-    fn set_certificate(&mut self, value: f64) {
-        self.certificate.value = value;
-        self.certificate.relative = if value == 0.0 { 0.0 } else { value / self.scale };
+        self.standing.set_certificate(value);
     }
 
     /// Number of coefficients that are not zero.
     pub fn support_size(&self) -> usize {
         self.x.iter().filter(|&&x| x != 0.0).count()
-    }
-
-    pub fn count(&mut self, what: &'static str, times: u64) {
-        *self.counts.entry(what).or_default() += times;
-    }
-}
-
-/// Tells a run that creeps from one that has come to rest at rounding.
-pub(super) struct Progress {
-    objective: f64,
-    certificate: f64,
-    idle: usize,
-}
-
-impl Progress {
-    /// Rounds without progress after which a run has stalled.
-    const PATIENCE: usize = 4;
-
-    pub fn new(objective: f64) -> Self {
-        Self { objective, certificate: f64::INFINITY, idle: 0 }
-    }
-
-    /// Whether neither objective nor certificate has improved for several rounds.
-    pub fn has_stalled(&mut self, objective: f64, certificate: f64) -> bool {
-        let lower = objective < self.objective - 1e-15 * self.objective.abs();
-        let better = certificate < 0.9 * self.certificate;
-        self.idle = if lower || better { 0 } else { self.idle + 1 };
-        self.objective = self.objective.min(objective);
-        self.certificate = self.certificate.min(certificate);
-        self.idle >= Self::PATIENCE || !objective.is_finite()
     }
 }
 

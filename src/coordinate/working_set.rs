@@ -4,11 +4,15 @@
 //! lower the objective most, twice the support in size; the problem restricted to the set, solved by
 //! [`Quadratic`] on its Gram matrix: once for the squared loss, as a short sequence of Newton models for others.
 
+use rayon::prelude::*;
+
 use super::quadratic::{Quadratic, Workspace};
-use super::state::{Progress, State};
+use super::standing::Progress;
+use super::state::State;
 use crate::control::{Run, Status};
 use crate::linalg::ColumnBlock;
 use crate::linalg::line_search::Armijo;
+use crate::linalg::product::CHUNK;
 use crate::problem::penalty::Penalty;
 
 /// No set is larger: its Gram matrix would take over 32 MB. Larger supports are solved block by block.
@@ -24,16 +28,12 @@ pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Stat
     let squares = state.model.column_squares(&state.s);
     let lipschitz: Vec<f64> = squares.iter().map(|square| curvature * square).collect();
     let mut workspace = Workspace::default();
-    let mut progress = Progress::new(state.objective);
+    let mut progress = Progress::new(state.standing.objective);
     let mut set: Vec<usize> = Vec::new();
     loop {
-        let models = state.counts.get("newton_models").copied().unwrap_or(0);
-        let row = [state.support_size() as f64, set.len() as f64, models as f64];
-        if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
+        let (support, size) = (state.support_size(), set.len());
+        if let Some(status) = progress.record(run, &state.standing, support, size) {
             return status;
-        }
-        if progress.has_stalled(state.objective, state.certificate.relative) {
-            return Status::Stalled;
         }
         let penalty = &*state.model.penalty;
         set = Candidates { penalty, x: &state.x, gradient: &state.gradient, lipschitz: &lipschitz }
@@ -63,10 +63,25 @@ impl Candidates<'_> {
 
     /// The support and the columns that promise the largest decrease, ascending.
     pub fn choose(&self, first_size: usize) -> Vec<usize> {
-        let free = |j: &usize| self.penalty.piece(*j, self.x[*j]).is_some();
-        let (mut set, rest): (Vec<usize>, Vec<usize>) = (0..self.x.len()).partition(free);
-        let mut candidates: Vec<(f64, usize)> =
-            rest.into_iter().map(|j| (self.score(j), j)).filter(|c| c.0 > 0.0).collect();
+        // chunk by chunk, in order: the same lists on every number of threads
+        let chunk = |start: usize| {
+            let (mut free, mut candidates) = (Vec::new(), Vec::new());
+            for j in start..self.x.len().min(start + CHUNK) {
+                if self.penalty.piece(j, self.x[j]).is_some() {
+                    free.push(j);
+                } else if self.score(j) > 0.0 {
+                    candidates.push((self.score(j), j));
+                }
+            }
+            (free, candidates)
+        };
+        let starts: Vec<usize> = (0..self.x.len()).step_by(CHUNK).collect();
+        let lists: Vec<(Vec<usize>, Vec<(f64, usize)>)> = starts.into_par_iter().map(chunk).collect();
+        let (mut set, mut candidates) = (Vec::new(), Vec::new());
+        for (free, scored) in lists {
+            set.extend(free);
+            candidates.extend(scored);
+        }
         let size = first_size.max(2 * set.len()).min(LARGEST_SET);
         if set.len() > LARGEST_SET / 2 {
             // keep the worst half of the support's columns and leave room for new ones
@@ -98,7 +113,7 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspa
     }
     let quadratic_loss = model.loss.name() == "squared";
     let largest = state.gradient.iter().fold(0.0f64, |m, g| m.max(g.abs()));
-    let target = largest * (1e-5 * state.certificate.relative.min(1.0)).max(1e-15);
+    let target = largest * (1e-5 * state.standing.certificate.relative.min(1.0)).max(1e-15);
     let mut x: Vec<f64> = set.iter().map(|&j| state.x[j]).collect();
     let mut gradient: Vec<f64> = set.iter().map(|&j| state.gradient[j]).collect();
     if model.intercept {
@@ -123,9 +138,9 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspa
         };
         let goal = if quadratic_loss { target } else { target.max(1e-3 * inner.violation()) };
         let work = inner.solve(goal, 1000, workspace, &|| run.should_stop().is_some());
-        state.count("newton_models", 1);
-        state.count("coordinate_updates", work.updates);
-        state.count("factorizations", work.factorizations);
+        state.standing.count("newton_models", 1);
+        state.standing.count("coordinate_updates", work.updates);
+        state.standing.count("factorizations", work.factorizations);
         if quadratic_loss {
             x = inner.x;
             break;

@@ -6,7 +6,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::design::{DesignMatrix, VectorView};
-use super::product::{PARALLEL_ENTRIES, axpy, dot};
+use super::product::{PARALLEL_ENTRIES, axpy, dot, split_by_ranges, sum_pieces};
 
 #[derive(Debug, Clone)]
 enum Storage {
@@ -84,17 +84,7 @@ impl ColumnBlock {
             }
         };
         match &self.storage {
-            Storage::Sparse { rows, offsets, positions, values } => {
-                for (&row, range) in rows.iter().zip(offsets.windows(2)) {
-                    let range = range[0] as usize..range[1] as usize;
-                    let product: f64 = positions[range.clone()]
-                        .iter()
-                        .zip(&values[range])
-                        .map(|(&c, value)| value * coefficients[c as usize])
-                        .sum();
-                    z[row as usize] += product;
-                }
-            }
+            Storage::Sparse { .. } => self.add_product_sparse(coefficients, z),
             Storage::Dense { values } => {
                 for (column, &coefficient) in values.chunks_exact(self.rows.max(1)).zip(coefficients) {
                     if coefficient != 0.0 {
@@ -106,6 +96,31 @@ impl ColumnBlock {
         if constant != 0.0 {
             z.iter_mut().for_each(|value| *value += constant);
         }
+    }
+
+    fn add_product_sparse(&self, coefficients: &[f64], z: &mut [f64]) {
+        let Storage::Sparse { rows, offsets, positions, values } = &self.storage else { return };
+        let piece = |range: std::ops::Range<usize>, first: usize, z: &mut [f64]| {
+            for (row, ends) in rows[range.clone()].iter().zip(offsets[range.start..=range.end].windows(2)) {
+                let entries = ends[0] as usize..ends[1] as usize;
+                let terms = positions[entries.clone()].iter().zip(&values[entries]);
+                let product: f64 = terms.map(|(&c, value)| value * coefficients[c as usize]).sum();
+                z[*row as usize - first] += product;
+            }
+        };
+        if positions.len() < PARALLEL_ENTRIES {
+            return piece(0..rows.len(), 0, z);
+        }
+        const ROWS: usize = 2048;
+        let starts: Vec<usize> = (0..rows.len()).step_by(ROWS).collect();
+        let end = |k: usize| rows.get(k + ROWS).map_or(self.rows, |&row| row as usize);
+        let begin = |k: usize| if k == 0 { 0 } else { rows[k] as usize };
+        let ranges: Vec<_> = starts.iter().map(|&k| begin(k)..end(k)).collect();
+        let parts = split_by_ranges(z, &ranges);
+        starts
+            .into_par_iter()
+            .zip(parts)
+            .for_each(|(k, part)| piece(k..rows.len().min(k + ROWS), begin(k), part));
     }
 
     /// out <- B'v.
@@ -128,14 +143,19 @@ impl ColumnBlock {
     fn multiply_transpose_stored(&self, v: &[f64], out: &mut [f64]) {
         match &self.storage {
             Storage::Sparse { rows, offsets, positions, values } => {
-                out.fill(0.0);
-                for (&row, range) in rows.iter().zip(offsets.windows(2)) {
-                    let weight = v[row as usize];
-                    let range = range[0] as usize..range[1] as usize;
-                    for (&c, value) in positions[range.clone()].iter().zip(&values[range]) {
-                        out[c as usize] += weight * value;
+                let stored = positions.len();
+                let pieces =
+                    if stored < PARALLEL_ENTRIES { 1 } else { (stored / (8 * out.len() + 1)).clamp(1, 8) };
+                sum_pieces(rows.len(), pieces, out, |range, sums| {
+                    let ends = offsets[range.start..=range.end].windows(2);
+                    for (row, ends) in rows[range].iter().zip(ends) {
+                        let weight = v[*row as usize];
+                        let entries = ends[0] as usize..ends[1] as usize;
+                        for (&c, value) in positions[entries.clone()].iter().zip(&values[entries]) {
+                            sums[c as usize] += weight * value;
+                        }
                     }
-                }
+                });
             }
             Storage::Dense { values } => {
                 for (column, value) in values.chunks_exact(self.rows.max(1)).zip(out.iter_mut()) {
@@ -172,21 +192,7 @@ impl ColumnBlock {
         let cost = self.gram_cost();
         // each piece owns a k x k matrix: worth it only where filling and adding those is a small part of the work
         let pieces = if cost < PARALLEL_ENTRIES { 1 } else { (cost / (8 * k * k + 1)).clamp(1, 8) };
-        if pieces == 1 {
-            return self.gram_sparse_piece(weights, 0..rows.len(), gram);
-        }
-        let step = rows.len().div_ceil(pieces);
-        let parts: Vec<Vec<f64>> = (0..pieces)
-            .into_par_iter()
-            .map(|piece| {
-                let mut part = vec![0.0; k * k];
-                self.gram_sparse_piece(weights, piece * step..rows.len().min((piece + 1) * step), &mut part);
-                part
-            })
-            .collect();
-        for part in parts {
-            axpy(1.0, &part, gram);
-        }
+        sum_pieces(rows.len(), pieces, gram, |range, part| self.gram_sparse_piece(weights, range, part));
     }
 
     fn gram_sparse_piece(&self, weights: &[f64], range: std::ops::Range<usize>, gram: &mut [f64]) {

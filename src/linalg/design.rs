@@ -395,7 +395,11 @@ impl DesignMatrix {
             let squares: f64 = match column {
                 VectorView::Dense { values, stride: 1 } => values.iter().zip(s).map(|(a, w)| w * a * a).sum(),
                 VectorView::Sparse { indices, values } => {
-                    indices.iter().zip(values).map(|(&i, a)| s[i as usize] * a * a).sum()
+                    let mut lanes = [0.0; 4];
+                    for (k, (&i, a)) in indices.iter().zip(values).enumerate() {
+                        lanes[k % 4] += s[i as usize] * a * a;
+                    }
+                    (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
                 }
                 VectorView::Dense { .. } => column.iter().map(|(i, a)| s[i] * a * a).sum(),
             };

@@ -11,6 +11,7 @@
 //! - [`krylov`]: CG, MINRES and GMRES on a [`krylov::LinearOperator`], and preconditioners;
 //! - [`panel`]: products of dense matrices in panels of columns;
 //! - [`cone_projection`]: projection onto {v : g_k'v >= 0};
+//! - [`compact_bfgs`]: limited-memory BFGS matrices;
 //! - [`sketch`]: random matrices that shorten tall ones;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line;
 //! - [`tall`]: row-major matrices of few columns, such as low-rank factors;
@@ -21,6 +22,7 @@
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line.
 
 pub mod block;
+pub mod compact_bfgs;
 pub mod cone_projection;
 pub mod design;
 pub mod elementary;

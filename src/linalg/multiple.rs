@@ -7,16 +7,24 @@ use rayon::prelude::*;
 use sprs::CsMatI;
 
 use super::design::{DesignMatrix, VectorView};
+use super::elementary::vectorized;
 use super::product::PARALLEL_ENTRIES;
 
 /// out <- sum over the entries (i, a) of a times row i of `rows`, each k long.
+#[inline(always)]
 fn gather(view: VectorView, rows: &[f64], out: &mut [f64]) {
     let k = out.len();
     out.fill(0.0);
-    for (i, a) in view.iter() {
+    let mut add = |i: usize, a: f64| {
         for (out, value) in out.iter_mut().zip(&rows[i * k..(i + 1) * k]) {
             *out += a * value;
         }
+    };
+    match view {
+        VectorView::Sparse { indices, values } => {
+            indices.iter().zip(values).for_each(|(&i, &a)| add(i as usize, a));
+        }
+        VectorView::Dense { .. } => view.iter().for_each(|(i, a)| add(i, a)),
     }
 }
 
@@ -28,13 +36,22 @@ fn gather_all<'a>(
     rows: &[f64],
     out: &mut [f64],
 ) {
+    const VECTORS: usize = 16;
+    let some = |first: usize, out: &mut [f64]| {
+        vectorized(
+            #[inline(always)]
+            || {
+                for (g, out) in out.chunks_exact_mut(k).enumerate() {
+                    gather(vector(first + g), rows, out);
+                }
+            },
+        );
+    };
     if stored * k < PARALLEL_ENTRIES {
-        out.chunks_exact_mut(k).enumerate().for_each(|(g, out)| gather(vector(g), rows, out));
+        some(0, out)
     } else {
-        out.par_chunks_exact_mut(k)
-            .with_min_len(16)
-            .enumerate()
-            .for_each(|(g, out)| gather(vector(g), rows, out));
+        let parts = out.par_chunks_mut(VECTORS * k).enumerate();
+        parts.for_each(|(part, out)| some(part * VECTORS, out));
     }
 }
 

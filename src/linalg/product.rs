@@ -29,6 +29,34 @@ where
     }
 }
 
+/// out <- the sum over `pieces` consecutive ranges of `0..n` of what `add(range, sums)` adds to zeros, in index order. The
+/// number of pieces must depend on the problem alone: it decides the order of the additions, and so the bits. Each piece
+/// but the first has sums of its own, as long as `out`: worth it where filling and adding those is a small part of the work.
+pub fn sum_pieces<F>(n: usize, pieces: usize, out: &mut [f64], add: F)
+where
+    F: Fn(std::ops::Range<usize>, &mut [f64]) + Sync,
+{
+    out.fill(0.0);
+    let step = n.div_ceil(pieces.max(1));
+    let pieces = n.div_ceil(step.max(1));
+    if pieces <= 1 {
+        return add(0..n, out);
+    }
+    let (range, length) = (|piece: usize| piece * step..n.min((piece + 1) * step), out.len());
+    let others = || {
+        let sums = |piece: usize| {
+            let mut sums = vec![0.0; length];
+            add(range(piece), &mut sums);
+            sums
+        };
+        (1..pieces).into_par_iter().map(sums).collect::<Vec<_>>()
+    };
+    let ((), others) = rayon::join(|| add(range(0), out), others);
+    for sums in others {
+        axpy(1.0, &sums, out);
+    }
+}
+
 /// x'y. Four accumulators per chunk: fast, and more accurate than one.
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "dot needs vectors of one length");
@@ -216,6 +244,16 @@ mod tests {
         let one = bits(1);
         for threads in [2, 3, 7] {
             assert_eq!(bits(threads), one);
+        }
+    }
+
+    #[test]
+    fn sums_by_pieces_cover_every_index_once() {
+        for (n, pieces) in [(0, 3), (1, 4), (10, 1), (10, 3), (7, 7), (9, 100)] {
+            let mut out = vec![f64::NAN; 10];
+            sum_pieces(n, pieces, &mut out, |range, sums| range.for_each(|i| sums[i] += 1.0));
+            let expected: Vec<f64> = (0..10).map(|i| f64::from(i < n)).collect();
+            assert_eq!(out, expected);
         }
     }
 

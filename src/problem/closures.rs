@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::nonlinear::{NonlinearProgram, Pattern, entries};
+use super::nonlinear::{NonlinearProgram, Pattern, add_symmetric_product, entries};
 
 /// What is wrong with the parts of a [`Closures`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -44,7 +44,9 @@ type Second<'a> = Box<dyn Fn(&[f64], f64, &[f64], &mut [f64]) + Sync + 'a>;
 ///
 /// Positions of non-zeros may be listed in any order; values are written in the order of the list, and values of one position
 /// are added. Without a Hessian its values come from central differences of the Lagrangian's gradient, columns without a
-/// common row moved together (Curtis, Powell and Reid 1974).
+/// common row moved together (Curtis, Powell and Reid 1974). Where that takes more than 200 gradients on either side (no positions
+/// given for more than 200 variables, say) no Hessian is stored: the interior point goes on with limited memory, products
+/// with it are differences along the direction.
 ///
 /// ```
 /// use gradus::constrained::SketchNewton;
@@ -79,7 +81,13 @@ pub struct Closures<'a> {
     second: Layout,
     /// For each set of columns moved together, its columns; empty where the Hessian is given.
     colours: Vec<Vec<u32>>,
+    /// Whether the Hessian is stored.
+    stored: bool,
+    linear: bool,
 }
+
+/// With more sets of columns than this, differences take the place of the Hessian in products alone.
+const MOST_COLOURS: usize = 200;
 
 /// A pattern, and where in it each listed position lies.
 struct Layout {
@@ -114,6 +122,8 @@ impl<'a> Closures<'a> {
             jacobian: Layout { pattern: Pattern::zero((0, n)), places: Vec::new() },
             second: Layout { pattern: Pattern::zero((n, n)), places: Vec::new() },
             colours: Vec::new(),
+            stored: true,
+            linear: false,
         }
     }
 
@@ -153,6 +163,12 @@ impl<'a> Closures<'a> {
         self.constraints(vec![0.0; count], vec![0.0; count], positions, values, jacobian)
     }
 
+    /// Says that all constraints are affine, so that linear and quadratic programs can be recognised.
+    pub fn affine_constraints(mut self) -> Self {
+        self.linear = true;
+        self
+    }
+
     /// lower <= x <= upper; infinite entries are no bounds.
     pub fn bounds(mut self, lower: Vec<f64>, upper: Vec<f64>) -> Self {
         (self.lower, self.upper) = (lower, upper);
@@ -177,7 +193,8 @@ impl<'a> Closures<'a> {
         self
     }
 
-    /// Positions of the Hessian's non-zeros, for the differences that stand for its values; dense by default.
+    /// Positions of the Hessian's non-zeros, for the differences that stand for its values; dense by default, and not stored
+    /// where that is too large.
     pub fn hessian_positions(mut self, positions: &[(usize, usize)]) -> Self {
         self.hessian_positions = Some(positions.to_vec());
         self
@@ -213,11 +230,16 @@ impl<'a> Closures<'a> {
         self.jacobian = Layout::new("Jacobian", (m, n), &self.jacobian_positions)?;
         let positions: Vec<(usize, usize)> = match &self.hessian_positions {
             Some(positions) => positions.iter().map(|&(i, j)| (i.max(j), i.min(j))).collect(),
+            None if n > MOST_COLOURS => {
+                self.stored = false;
+                Vec::new()
+            }
             None => (0..n).flat_map(|i| (0..=i).map(move |j| (i, j))).collect(),
         };
         self.second = Layout::new("Hessian", (n, n), &positions)?;
         if self.hessian.is_none() {
             self.colours = colours(&self.second.pattern);
+            self.stored &= self.colours.len() <= MOST_COLOURS;
         }
         Ok(self)
     }
@@ -383,7 +405,7 @@ impl NonlinearProgram for Closures<'_> {
     }
 
     fn is_linear(&self, _row: usize) -> bool {
-        false
+        self.linear
     }
 
     fn jacobian_pattern(&self) -> &Pattern {
@@ -391,7 +413,7 @@ impl NonlinearProgram for Closures<'_> {
     }
 
     fn hessian_pattern(&self) -> Option<&Pattern> {
-        Some(&self.second.pattern)
+        self.stored.then_some(&self.second.pattern)
     }
 
     fn objective(&self, x: &[f64], _workspace: &mut ClosuresWorkspace) -> f64 {
@@ -430,6 +452,37 @@ impl NonlinearProgram for Closures<'_> {
                 self.second.scatter(values, &mut workspace.listed, |listed| hessian(x, sigma, y, listed))
             }
             None => self.differences(x, sigma, y, values, workspace),
+        }
+    }
+
+    fn hessian_product(
+        &self,
+        x: &[f64],
+        sigma: f64,
+        y: &[f64],
+        direction: &[f64],
+        product: &mut [f64],
+        workspace: &mut ClosuresWorkspace,
+    ) {
+        if self.stored {
+            let mut values = vec![0.0; self.second.pattern.nnz()];
+            self.hessian(x, sigma, y, &mut values, workspace);
+            product.fill(0.0);
+            add_symmetric_product(&self.second.pattern, &values, direction, product);
+            return;
+        }
+        // a central difference along the direction
+        let size = |values: &[f64]| values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+        let length = f64::EPSILON.cbrt() * size(x).max(1.0) / size(direction).max(f64::MIN_POSITIVE);
+        let ClosuresWorkspace { listed, moved, gradients: [forward, backward] } = workspace;
+        for (sign, gradient) in [(1.0, &mut *forward), (-1.0, &mut *backward)] {
+            moved.clear();
+            moved.extend(x.iter().zip(direction).map(|(x, d)| x + sign * length * d));
+            gradient.resize(x.len(), 0.0);
+            self.lagrangian_gradient(moved, sigma, y, listed, gradient);
+        }
+        for (product, (forward, backward)) in product.iter_mut().zip(forward.iter().zip(backward)) {
+            *product = (forward - *backward) / (2.0 * length);
         }
     }
 }
@@ -491,6 +544,36 @@ mod tests {
                 assert!((a - b).abs() < 1e-8 * (1.0 + a.abs()), "{a} {b}");
             }
         }
+    }
+
+    #[test]
+    fn a_hessian_that_is_too_large_lives_in_products_alone() {
+        let n = 300;
+        let problem = Closures::new(vec![0.5; n])
+            .objective(
+                |x| x.iter().map(|x| x.powi(4)).sum::<f64>() + x.iter().sum::<f64>().powi(2),
+                |x, g| {
+                    let sum: f64 = x.iter().sum();
+                    g.iter_mut().zip(x).for_each(|(g, x)| *g = 4.0 * x.powi(3) + 2.0 * sum);
+                },
+            )
+            .build()
+            .unwrap();
+        assert!(problem.hessian_pattern().is_none() && problem.has_difference_hessian());
+        let d: Vec<f64> = (0..n).map(|k| (k as f64).sin()).collect();
+        let (mut product, sum) = (vec![0.0; n], d.iter().sum::<f64>());
+        problem.hessian_product(problem.start(), 1.0, &[], &d, &mut product, &mut problem.workspace());
+        for (product, d) in product.iter().zip(&d) {
+            assert!((product - (3.0 * d + 2.0 * sum)).abs() < 1e-5, "{product}");
+        }
+        // a pattern with few entries a row is stored, whatever its size
+        let positions: Vec<_> = (0..n).map(|k| (k, k)).collect();
+        let sparse = Closures::new(vec![0.5; n])
+            .objective(|x| x[0], |_, g| g.fill(0.0))
+            .hessian_positions(&positions)
+            .build()
+            .unwrap();
+        assert!(sparse.hessian_pattern().is_some());
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::ModelError;
 use super::loss::Softmax;
 use super::penalty::Penalty;
 use crate::linalg::DesignMatrix;
-use crate::linalg::product::norm_inf;
+use crate::linalg::product::{PARALLEL_ENTRIES, norm_inf};
 
 /// Data with classes 0 .. k - 1, the softmax loss and a penalty.
 #[derive(Debug, Clone)]
@@ -55,6 +57,23 @@ impl MultinomialModel {
         let class = |label: &f64| distinct.partition_point(|other| other < label);
         let target = labels.iter().map(class).collect();
         Ok((distinct, target))
+    }
+
+    /// The mean loss at predictors z, n x k row by row; the rows of P go to `probabilities`. Parallel over fixed pieces of
+    /// the rows. O(n k).
+    pub fn mean_loss(&self, z: &[f64], probabilities: &mut [f64]) -> f64 {
+        const ROWS: usize = 512;
+        let k = self.loss.classes;
+        let piece = |((z, p), classes): ((&[f64], &mut [f64]), &[usize])| self.loss.sum(z, classes, p);
+        let total: f64 = if z.len() < PARALLEL_ENTRIES {
+            let rows = z.chunks(ROWS * k).zip(probabilities.chunks_mut(ROWS * k));
+            rows.zip(self.target.chunks(ROWS)).map(piece).sum()
+        } else {
+            let rows = z.par_chunks(ROWS * k).zip(probabilities.par_chunks_mut(ROWS * k));
+            let parts: Vec<f64> = rows.zip(self.target.par_chunks(ROWS)).map(piece).collect();
+            parts.into_iter().sum()
+        };
+        total / self.target.len() as f64
     }
 
     /// The smallest l1 for which X = 0 solves the model with penalty l1 sum of |x|, whatever its penalty is now: the

@@ -119,12 +119,7 @@ pub trait NonlinearProgram: Sync {
         let mut values = vec![0.0; pattern.nnz()];
         self.hessian(x, sigma, multipliers, &mut values, workspace);
         product.fill(0.0);
-        for ((row, column), value) in entries(pattern).zip(values) {
-            product[row] += value * direction[column];
-            if row != column {
-                product[column] += value * direction[row];
-            }
-        }
+        add_symmetric_product(pattern, &values, direction, product);
     }
 
     /// J(x) d, into `product` of length m.
@@ -158,6 +153,16 @@ pub trait NonlinearProgram: Sync {
         product.fill(0.0);
         for ((row, column), value) in entries(pattern).zip(values) {
             product[column] += value * multipliers[row];
+        }
+    }
+}
+
+/// product <- product + W d, W given by its lower triangle.
+pub(crate) fn add_symmetric_product(pattern: &Pattern, lower: &[f64], d: &[f64], product: &mut [f64]) {
+    for ((row, column), value) in entries(pattern).zip(lower) {
+        product[row] += value * d[column];
+        if row != column {
+            product[column] += value * d[row];
         }
     }
 }

@@ -28,6 +28,12 @@ impl Lanczos {
         value.is_finite().then_some(value)
     }
 
+    /// Its largest eigenvalue, which approaches that of the operator from below.
+    pub fn largest(&self) -> Option<f64> {
+        let value = tridiagonal::largest_eigenvalue(&self.diagonal, &self.off_diagonal);
+        value.is_finite().then_some(value)
+    }
+
     /// Forgets the run before.
     fn clear(&mut self) {
         self.diagonal.clear();
@@ -52,6 +58,9 @@ pub(super) fn run(
     let System { operator, b } = system;
     let n = b.len();
     let [r, p, u, v] = workspace.vectors(n);
+    // a sweep by diagonals reads rows that it has yet to write, times 0: they must be numbers
+    u.fill(0.0);
+    v.fill(0.0);
     let pass_flops = 2.0 * operator.nonzeros() as f64;
     let mut attempt = Attempt { end: End::Solved, iterations: 0, residual: f64::INFINITY, flops: 0.0 };
     loop {
@@ -116,7 +125,9 @@ fn stretch(
             return Some(End::Diverged);
         }
         if curvature <= 0.0 {
-            return Some(End::Indefinite(curvature / dot(u, u)));
+            let size = dot(u, u);
+            // nothing is left of the direction: the true residual tells
+            return if size > 0.0 { Some(End::Indefinite(curvature / size)) } else { None };
         }
         let alpha = rho / curvature;
         let next = sweeps.step(omega, alpha, u, v, x, g);

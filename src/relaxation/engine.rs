@@ -5,7 +5,7 @@ use super::eisenstat::Lanczos;
 use super::sor::Kind;
 use super::{Error, Method, eisenstat, krylov, sor};
 use crate::linalg::factor::{FactorError, SparseCholesky};
-use crate::linalg::krylov::{IncompleteCholesky, Workspace};
+use crate::linalg::krylov::{IncompleteCholesky, Multigrid, Workspace};
 use crate::linalg::product::norm;
 
 /// Workspaces and factorisations kept from one solve to the next.
@@ -16,6 +16,7 @@ pub(super) struct Engine {
     /// The matrix that `cholesky` holds.
     factored: Option<Key>,
     incomplete: Option<(Key, IncompleteCholesky)>,
+    multigrid: Option<(Key, Multigrid)>,
 }
 
 /// Tells matrices apart: pattern, shift, and the values' own hash.
@@ -51,14 +52,15 @@ impl Engine {
     ) -> Result<Attempt, Error> {
         let workspace = &mut self.workspace;
         let mut attempt = match method {
-            Method::Sor => sor::run(system, Kind::Forward(omega), x, stop, workspace, watch).0,
-            Method::Ssor => sor::run(system, Kind::Symmetric(omega), x, stop, workspace, watch).0,
+            Method::Sor => sor::run(system, Kind::Forward(omega), x, stop, workspace, watch),
+            Method::Ssor => sor::run(system, Kind::Symmetric(omega), x, stop, workspace, watch),
             Method::SsorCg => eisenstat::run(system, omega, x, stop, workspace, lanczos, watch),
             Method::Cg => {
                 let preconditioner = krylov::jacobi(system)?;
                 krylov::run(system, &preconditioner, 0.0, x, stop, workspace, watch)
             }
             Method::IncompleteCholeskyCg => self.incomplete_cholesky(system, x, stop, watch)?,
+            Method::MultigridCg => self.multigrid(system, x, stop, watch)?,
             Method::Direct => self.direct(system, x, stop)?,
         };
         if x.iter().any(|x| !x.is_finite()) {
@@ -68,27 +70,37 @@ impl Engine {
         Ok(attempt)
     }
 
-    /// SOR whose omega rises with what its rate of convergence tells; returns the last one.
-    pub fn adaptive_sor(
-        &mut self,
-        omega: f64,
-        system: System,
-        x: &mut [f64],
-        stop: Stop,
-        watch: &mut Watch,
-    ) -> (Attempt, f64) {
-        sor::run(system, Kind::Adaptive(omega), x, stop, &mut self.workspace, watch)
-    }
-
-    /// The probe of [`krylov::probe`].
+    /// The probe of [`krylov::probe`] for a method.
     pub fn probe(
         &mut self,
+        method: Method,
         system: System,
         x: &mut [f64],
         stop: Stop,
         watch: &mut Watch,
     ) -> Result<(Attempt, Option<f64>), Error> {
-        krylov::probe(system, x, stop, &mut self.workspace, watch)
+        let probe = match method {
+            Method::Sor | Method::Ssor => krylov::Probe::Settled,
+            _ => krylov::Probe::Short,
+        };
+        krylov::probe(probe, system, x, stop, &mut self.workspace, &mut Lanczos::default(), watch)
+    }
+
+    /// The Lanczos matrix of as many steps as it takes to know the smallest eigenvalue of D^{-1} A.
+    pub fn spectrum(
+        &mut self,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        lanczos: &mut Lanczos,
+        watch: &mut Watch,
+    ) -> Result<(), Error> {
+        let probe = krylov::Probe::Exact;
+        let (done, _) = krylov::probe(probe, system, x, stop, &mut self.workspace, lanczos, watch)?;
+        match done.end {
+            End::Indefinite(rayleigh) => Err(Error::NotPositiveDefinite { rayleigh }),
+            _ => Ok(()),
+        }
     }
 
     /// Finishes a system that a relaxation left undone: Jacobi-CG from x, then a factorisation. Returns what ended it and how.
@@ -128,6 +140,28 @@ impl Engine {
         }
         let Some((_, factor)) = &self.incomplete else { return Err(Error::Option("no factor".into())) };
         let mut attempt = krylov::run(system, factor, 2.0 * nonzeros, x, stop, &mut self.workspace, watch);
+        attempt.flops += setup;
+        Ok(attempt)
+    }
+
+    fn multigrid(
+        &mut self,
+        system: System,
+        x: &mut [f64],
+        stop: Stop,
+        watch: &mut Watch,
+    ) -> Result<Attempt, Error> {
+        let key = Key::of(system);
+        let mut setup = 0.0;
+        if self.multigrid.as_ref().is_none_or(|(kept, _)| *kept != key) {
+            let multigrid = Multigrid::new(system.operator.to_csr().view())
+                .map_err(|_| Error::NotPositiveDefinite { rayleigh: f64::NAN })?;
+            // two products of sparse matrices a level
+            setup = 20.0 * multigrid.complexity() * system.operator.nonzeros() as f64;
+            self.multigrid = Some((key, multigrid));
+        }
+        let Some((_, cycle)) = &self.multigrid else { return Err(Error::Option("no multigrid".into())) };
+        let mut attempt = krylov::run(system, cycle, cycle.flops(), x, stop, &mut self.workspace, watch);
         attempt.flops += setup;
         Ok(attempt)
     }

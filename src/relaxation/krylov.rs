@@ -108,26 +108,69 @@ pub(super) fn jacobi(system: System) -> Result<Jacobi, super::Error> {
     Jacobi::new(&diagonal).map_err(|error| super::Error::Option(error.to_string()))
 }
 
-/// The most steps of a probe, and those between two looks at its estimate.
-const PROBE_STEPS: usize = 50;
-const PROBE_LOOK: usize = 5;
-/// The estimate has settled once it moves by less than this part between two looks.
-const SETTLED: f64 = 1e-3;
+/// How far a probe goes; see [`Looks`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Probe {
+    /// 50 steps at most: for CG, which forgives an omega that is too small.
+    Short,
+    /// Until the estimate is about right: for stationary methods, whose rate depends on it.
+    Settled,
+    /// Until three digits are.
+    Exact,
+}
 
-/// A few steps of Jacobi-CG from x, which advance x and estimate 1 - beta by the smallest eigenvalue of their Lanczos matrix: it
+/// The most steps of a short probe, and those between two looks at its estimate.
+const SHORT: usize = 50;
+const LOOK: usize = 5;
+/// A short probe's estimate has settled once it moves by less than this part between two looks.
+const STILL: f64 = 1e-3;
+/// The other one's, once it has moved by less than this part over the last quarter of all steps.
+const SETTLED: f64 = 0.1;
+
+/// The estimates that a probe has seen.
+struct Looks {
+    probe: Probe,
+    next: usize,
+    seen: Vec<(usize, f64)>,
+}
+
+impl Looks {
+    /// Whether the probe may end after this step.
+    fn settled(&mut self, step: usize, lanczos: &Lanczos) -> bool {
+        if step < self.next {
+            return false;
+        }
+        let now = tridiagonal::smallest_eigenvalue(&lanczos.diagonal, &lanczos.off_diagonal);
+        let before = |last: usize| self.seen.iter().rev().find(|(step, _)| *step <= last);
+        let (since, part) = match self.probe {
+            Probe::Short => (step, STILL),
+            Probe::Settled => (step - step / 4, SETTLED),
+            Probe::Exact => (step - step / 4, STILL),
+        };
+        let settled = before(since).is_some_and(|(_, before)| (before - now).abs() <= part * now.abs());
+        self.seen.push((step, now));
+        // a look costs as much as fifty steps without a matrix: ever more steps apart
+        self.next = step + LOOK.max(if self.probe == Probe::Short { 0 } else { step / 20 });
+        settled
+    }
+}
+
+/// Steps of Jacobi-CG from x, which advance x and estimate 1 - beta by the smallest eigenvalue of their Lanczos matrix: it
 /// is approached from above. Returns the run and the estimate, None where no step was taken.
 pub(super) fn probe(
+    probe: Probe,
     system: System,
     x: &mut [f64],
     stop: Stop,
     workspace: &mut Workspace,
+    lanczos: &mut Lanczos,
     watch: &mut Watch,
 ) -> Result<(Attempt, Option<f64>), super::Error> {
     let preconditioner = jacobi(system)?;
-    let mut lanczos = Lanczos::default();
-    let (mut stopped, mut last) = (None, f64::INFINITY);
+    let mut looks = Looks { probe, next: LOOK, seen: Vec::new() };
+    let mut stopped = None;
     let b_norm = norm(system.b);
-    let stop = Stop { cap: stop.cap.min(PROBE_STEPS), ..stop };
+    let stop = if probe == Probe::Short { Stop { cap: stop.cap.min(SHORT), ..stop } } else { stop };
     let (status, mut attempt) =
         preconditioned(system, &preconditioner, x, stop, workspace, &mut |progress| {
             if let Some((diagonal, below)) = progress.lanczos {
@@ -135,12 +178,7 @@ pub(super) fn probe(
                 lanczos.off_diagonal.push(below);
             }
             stopped = watch(progress.iteration, progress.relative_residual * b_norm);
-            let mut settled = false;
-            if progress.iteration % PROBE_LOOK == 0 {
-                let now = tridiagonal::smallest_eigenvalue(&lanczos.diagonal, &lanczos.off_diagonal);
-                settled = (last - now).abs() <= SETTLED * now.abs();
-                last = now;
-            }
+            let settled = looks.settled(progress.iteration, lanczos);
             if settled || stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
     attempt.end = match status {

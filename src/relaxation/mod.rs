@@ -9,6 +9,7 @@
 //! | `sweep/` | passes over the rows: natural order, by levels, on grids |
 //! | `sor`, `eisenstat`, `krylov` | the iterations: SOR, SSOR-CG in Eisenstat's form, CG with other preconditioners, the probe |
 //! | `engine` | runs a method; finishes what it left undone |
+//! | `explain` | what theory predicts |
 //! | [`formula`] | omegas that need no learning |
 //! | [`policy`] | omegas chosen by formula, by probing, or learned |
 //! | `stream` | a policy and a solver on one system after the other |
@@ -29,6 +30,7 @@
 mod attempt;
 mod eisenstat;
 mod engine;
+mod explain;
 pub mod formula;
 pub mod heat;
 mod krylov;
@@ -50,6 +52,7 @@ pub use attempt::End;
 use attempt::{Attempt, Stop, System};
 use eisenstat::Lanczos;
 use engine::Engine;
+pub use explain::Explanation;
 pub use operator::{Operator, Ordering};
 pub use solution::Solution;
 pub use stream::{Answer, BestArm, Configuration, Cost, Stream, System as StreamSystem, Totals};
@@ -154,6 +157,8 @@ pub enum Method {
     Cg,
     /// Conjugate gradients with incomplete Cholesky's preconditioner without fill.
     IncompleteCholeskyCg,
+    /// Conjugate gradients with a cycle of algebraic multigrid as preconditioner; its levels are kept while the matrix stays the same.
+    MultigridCg,
     /// Sparse Cholesky, kept as long as the matrix stays the same.
     Direct,
 }
@@ -167,6 +172,7 @@ impl Method {
             Method::SsorCg => "ssor-cg",
             Method::Cg => "cg",
             Method::IncompleteCholeskyCg => "ic-cg",
+            Method::MultigridCg => "amg-cg",
             Method::Direct => "direct",
         }
     }
@@ -182,8 +188,8 @@ impl Method {
 pub enum Omega {
     /// This value, in (0, 2).
     Fixed(f64),
-    /// By formula from the diagonal dominance where that is clear, else from a probe of at most 50 steps of Jacobi-CG, whose x is
-    /// kept.
+    /// By formula from the diagonal dominance where that is clear, else from a probe by Jacobi-CG, whose x is kept: at most 50 steps, for
+    /// SOR as many as it takes for the estimate to settle.
     #[default]
     Auto,
 }
@@ -308,15 +314,6 @@ impl Relaxation {
         if course.is_open(stop) {
             let rest = Stop { cap: stop.cap - course.attempt.iterations, ..stop };
             let omega = course.omega.unwrap_or(1.0);
-            let adaptive = self.method == Method::Sor
-                && self.omega == Omega::Auto
-                && system.operator.is_consistently_ordered();
-            if adaptive {
-                let (done, omega) = engine.adaptive_sor(omega, system, x, rest, watch);
-                course.omega = Some(omega);
-                course.add(done);
-                return self.fall_back(engine, system, x, stop, course, watch);
-            }
             let lanczos = self.estimate_error.then_some(&mut course.lanczos);
             let done = engine.attempt(self.method, omega, system, x, rest, lanczos, watch)?;
             course.add(done);
@@ -360,7 +357,7 @@ impl Relaxation {
         if self.method != Method::Sor && dominance >= CLEAR_DOMINANCE {
             return Ok(Some(dominance));
         }
-        let (done, gap) = engine.probe(system, x, stop, watch)?;
+        let (done, gap) = engine.probe(self.method, system, x, stop, watch)?;
         course.probe_steps = done.iterations;
         course.add(done);
         Ok(gap)

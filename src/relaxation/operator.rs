@@ -6,10 +6,11 @@ use sprs::{CsMatI, CsMatViewI};
 
 use super::Error;
 use super::sweep::Sweeps;
+use super::sweep::diagonals::Diagonals;
 use super::sweep::grid::Grid;
 use super::sweep::levels::Levels;
-use super::sweep::natural::Natural;
-use super::sweep::rows::Builder;
+use super::sweep::rows::{Builder, Rows};
+use super::sweep::strips::Strips;
 use crate::linalg::krylov::LinearOperator;
 use crate::linalg::product;
 
@@ -125,8 +126,13 @@ impl Operator {
             }
         }
         let sweeps: Box<dyn Sweeps> = match (grid, builder) {
-            (Some(grid), _) => Box::new(grid),
-            (None, Some(builder)) if ordering == Ordering::Natural => Box::new(Natural(builder.finish())),
+            (Some(grid), _) => Box::new(Strips(grid)),
+            (None, Some(builder)) if ordering == Ordering::Natural => {
+                match Diagonals::new(builder.finish()) {
+                    Ok(diagonals) => Box::new(Strips(diagonals)),
+                    Err(split) => Box::new(Strips(Rows(*split))),
+                }
+            }
             (None, builder) => {
                 Box::new(Levels::new(builder.unwrap_or_else(|| Builder::new(&[], 0)).finish()))
             }

@@ -1,7 +1,6 @@
 //! Successive over-relaxation.
 
 use super::attempt::{Attempt, End, Stop, System, Watch};
-use super::formula;
 use crate::linalg::krylov::Workspace;
 
 /// Sweeps between two looks at the true residual while the end is far.
@@ -18,37 +17,36 @@ const NEAR_SWEEPS: i32 = 3;
 const TINY: f64 = 1e-290;
 
 /// SOR (Young 1971) from x: sweeps x_i <- x_i + omega (b_i - a_i'x) / a_ii until the true residual meets the target.
-/// Returns the omega of the last sweep, too.
 ///
 /// The residuals that the rows meet during a sweep cost nothing and tell, up to a factor that hardly changes, how large
 /// the true residual is; that is computed every hundred sweeps, and after every sweep near the end.
 pub(super) fn run(
     system: System,
-    mut kind: Kind,
+    kind: Kind,
     x: &mut [f64],
     stop: Stop,
     workspace: &mut Workspace,
     watch: &mut Watch,
-) -> (Attempt, f64) {
+) -> Attempt {
     let System { operator, b } = system;
     let sweeps = operator.sweeps();
     let [r, scratch] = workspace.vectors(b.len());
     let first = operator.residual(b, x, r);
     let sweep_flops = 2.0 * operator.nonzeros() as f64;
+    let (Kind::Forward(omega) | Kind::Symmetric(omega)) = kind;
+    let symmetric = kind == Kind::Symmetric(omega);
     let mut attempt = Attempt { end: End::Solved, iterations: 0, residual: first, flops: 0.0 };
     if first <= stop.target {
-        return (attempt, kind.omega());
+        return attempt;
     }
     // |true residual| / |residual as met|; and where the last stretch of patience began
     let (mut ratio, mut stretch) = (f64::INFINITY, first);
     let mut before = f64::INFINITY;
-    let mut look_before = first;
     loop {
         if attempt.iterations >= stop.cap {
             attempt.end = End::Capped;
             break;
         }
-        let (omega, symmetric) = (kind.omega(), kind == Kind::Symmetric(kind.omega()));
         let mut met = sweeps.sor_forward(omega, b, x, scratch);
         if symmetric {
             met = sweeps.sor_backward(omega, b, x, scratch);
@@ -81,16 +79,11 @@ pub(super) fn run(
             break;
         }
         if k.is_multiple_of(LOOK) {
-            if let Kind::Adaptive(omega) = &mut kind {
-                let rate = (attempt.residual / look_before).powf(1.0 / LOOK as f64);
-                *omega = omega.max(omega_from_rate(*omega, rate));
-            }
-            look_before = attempt.residual;
             x.iter_mut().filter(|x| x.abs() < TINY).for_each(|x| *x = 0.0);
         }
     }
     attempt.residual = operator.residual(b, x, r);
-    (attempt, kind.omega())
+    attempt
 }
 
 /// What a sweep is, and its omega.
@@ -100,25 +93,6 @@ pub(super) enum Kind {
     Forward(f64),
     /// Forward, then backward: SSOR.
     Symmetric(f64),
-    /// Forward; omega rises where the rate of convergence shows that it is too small. For consistently ordered matrices.
-    Adaptive(f64),
-}
-
-impl Kind {
-    pub fn omega(self) -> f64 {
-        let (Kind::Forward(omega) | Kind::Symmetric(omega) | Kind::Adaptive(omega)) = self;
-        omega
-    }
-}
-
-/// Young's omega from the rate at which SOR with a smaller one converges: (rate + omega - 1)^2 = rate omega^2 beta^2 (Young 1971). The
-/// same omega where the rate shows that it is large enough.
-fn omega_from_rate(omega: f64, rate: f64) -> f64 {
-    if !(rate > omega - 1.0 && rate < 1.0) {
-        return omega;
-    }
-    let beta = (rate + omega - 1.0) / (omega * rate.sqrt());
-    formula::young(1.0 - beta)
 }
 
 /// Whether the residual after sweep k ends the run.

@@ -293,7 +293,7 @@ impl Stream {
             choice.probe
         };
         if asks {
-            let (done, gap) = self.engine.probe(system, x, stop, &mut watch)?;
+            let (done, gap) = self.engine.probe(method, system, x, stop, &mut watch)?;
             answer.add(&done);
             answer.probe_steps = done.iterations;
             last = done.end;

@@ -33,7 +33,7 @@ fn every_method_solves_and_says_the_same() {
     let folder = Folder::new();
     let (a, b) = (folder.write("A.mtx", grid(20, 0.0)), folder.write("b.mtx", vector(400, 1)));
     let mut answers: Vec<Vec<f64>> = Vec::new();
-    for method in ["sor", "ssor", "ssor-cg", "cg", "ic-cg", "direct"] {
+    for method in ["sor", "ssor", "ssor-cg", "cg", "ic-cg", "amg-cg", "direct"] {
         let x = folder.path("x.mtx");
         let line =
             format!("linsolve {a} --rhs {b} --method {method} --solution {x} --json --tolerance 1e-10");
@@ -49,6 +49,10 @@ fn every_method_solves_and_says_the_same() {
     for other in &answers[1..] {
         assert!(answers[0].iter().zip(other).all(|(p, q)| (p - q).abs() < 1e-6));
     }
+    let explained = run(&format!("linsolve {a} --method sor --explain --json")).succeeds().json();
+    assert!((number(&explained["explanation"], "beta") - (std::f64::consts::PI / 21.0).cos()).abs() < 1e-3);
+    let estimated = run(&format!("linsolve {a} --estimate-error --omega 1.5 --json")).succeeds().json();
+    assert!(number(&estimated, "error_estimate") > 0.0);
     let fixed = run(&format!("linsolve {a} --method sor --omega 1.7 --json")).succeeds().json();
     assert_eq!(number(&fixed, "omega"), 1.7);
     // the default tolerance of linear systems

@@ -44,6 +44,20 @@ fn inequalities_go_to_the_interior_point() {
 }
 
 #[test]
+fn second_derivatives_can_be_done_without() {
+    let file = data("sif/HSX78.SIF");
+    for (source, note) in [("limited-memory", "BFGS"), ("differences", "differences"), ("exact", "")] {
+        let object = run(&format!("nlp {file} --hessian {source} --json")).succeeds().json();
+        assert!((number(&object, "objective") + 2.919700409).abs() < 1e-7, "{source}: {object}");
+        assert_eq!(object["counts"]["hessian"] == 0, source != "exact", "{source}");
+        let notes = object["notes"].to_string();
+        assert!(note.is_empty() || notes.contains(note), "{source}: {notes}");
+    }
+    run(&format!("nlp {file} --hessian none")).fails(2, "possible values: auto, exact");
+    run(&format!("nlp {file} --method sketch-newton --hessian limited-memory")).fails(2, "interior-point");
+}
+
+#[test]
 fn the_text_is_readable_and_the_log_goes_to_standard_error() {
     let file = data("sif/HSX7.SIF");
     let text = run(&format!("nlp {file}")).succeeds().out;

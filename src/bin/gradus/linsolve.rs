@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use gradus::control::{Monitor, Status};
 use gradus::read::matrix_market::{self, Matrix};
 use gradus::read::{self, Dense};
-use gradus::relaxation::{Method, Omega, Operator, Ordering, Relaxation, Solution};
+use gradus::relaxation::{Explanation, Method, Omega, Operator, Ordering, Relaxation, Solution};
 use serde_json::{Value, json};
 use sprs::CsMatI;
 
@@ -25,7 +25,8 @@ The certificate is |b - A x| / |b|, recomputed from x. Iterations are sweeps or 
 
 Examples:
   gradus linsolve A.mtx --rhs b.mtx --method ssor-cg --solution x.mtx
-  gradus linsolve A.mtx --method sor --omega 1.9 --tolerance 1e-10 --plot residual.svg"
+  gradus linsolve A.mtx --method sor --omega 1.9 --tolerance 1e-10 --plot residual.svg
+  gradus linsolve A.mtx --method sor --explain"
 )]
 pub struct Arguments {
     /// The matrix: Matrix Market, coordinates, symmetric or general; - for standard input.
@@ -48,6 +49,12 @@ pub struct Arguments {
     /// Finish what the method leaves undone by Jacobi-CG, then by a factorisation.
     #[arg(long)]
     pub fallback: bool,
+    /// Print what theory predicts first: the spectrum, the asymptotic count, bounds.
+    #[arg(long)]
+    pub explain: bool,
+    /// Estimate the error in the energy norm (no bound); ssor-cg only.
+    #[arg(long)]
+    pub estimate_error: bool,
     /// Write the solutions, one a column: .npy, else Matrix Market.
     #[arg(long, value_name = "OUT")]
     pub solution: Option<PathBuf>,
@@ -68,6 +75,8 @@ pub enum Algorithm {
     Cg,
     /// Conjugate gradients, incomplete Cholesky preconditioner
     IcCg,
+    /// Conjugate gradients, algebraic multigrid preconditioner
+    AmgCg,
     /// Sparse Cholesky factorisation
     Direct,
 }
@@ -123,11 +132,13 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
             Algorithm::SsorCg => Method::SsorCg,
             Algorithm::Cg => Method::Cg,
             Algorithm::IcCg => Method::IncompleteCholeskyCg,
+            Algorithm::AmgCg => Method::MultigridCg,
             Algorithm::Direct => Method::Direct,
         },
         omega: arguments.omega,
         ordering,
         fallback: arguments.fallback,
+        estimate_error: arguments.estimate_error,
         ..Relaxation::default()
     };
     let mut monitor: Monitor = watch::monitor(&arguments.common, rhs.columns);
@@ -140,7 +151,9 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
             break;
         }
     }
-    report(arguments, &a, read_seconds, &solutions)
+    let first = rhs.values.get(..rhs.rows).filter(|_| arguments.explain);
+    let explanation = first.map(|b| solver.explain(&operator, b)).transpose().map_err(of_matrix)?;
+    report(arguments, &a, read_seconds, &solutions, explanation.as_ref())
 }
 
 /// Outputs that overwrite nothing and can be written.
@@ -186,6 +199,7 @@ fn report(
     a: &CsMatI<f64, u32>,
     read_seconds: f64,
     solutions: &[Solution],
+    explanation: Option<&Explanation>,
 ) -> Result<Finish, Failure> {
     let rank = |solution: &&Solution| {
         let open = solution.status != Status::Solved;
@@ -206,7 +220,8 @@ fn report(
         let own = json!({
             "n": a.rows(), "nonzeros": a.nnz(), "relative_residual": worst.relative_residual, "omega": worst.omega,
             "backward_error": worst.backward_error, "probe_steps": worst.probe_steps,
-            "fallback": worst.fallback.map(Method::name),
+            "fallback": worst.fallback.map(Method::name), "error_estimate": worst.error_estimate,
+            "explanation": explanation.map(explained),
             "right_hand_sides": solutions.iter().map(one).collect::<Vec<Value>>(),
         });
         let object =
@@ -215,8 +230,23 @@ fn report(
     } else {
         let shown = Solution { summary, ..worst.clone() };
         output::print(&format!("{shown}\nsystem       {} rows, {} entries", a.rows(), a.nnz()))?;
+        if let Some(error) = worst.error_estimate {
+            output::print(&format!("error        {error:.3e} in the energy norm, estimated"))?;
+        }
+        if let Some(explanation) = explanation {
+            output::print(&format!("\nPredicted\n{explanation}"))?;
+        }
     }
     Ok(Finish::of(worst.status))
+}
+
+fn explained(explanation: &Explanation) -> Value {
+    json!({
+        "beta": 1.0 - explanation.gap, "gap": explanation.gap, "dominance": explanation.dominance,
+        "condition": explanation.condition, "consistently_ordered": explanation.consistently_ordered,
+        "omega": explanation.omega, "radius": explanation.radius, "tau": explanation.tau,
+        "asymptotic": explanation.asymptotic, "near_asymptotic": explanation.near_asymptotic, "bound": explanation.bound,
+    })
 }
 
 fn one(solution: &Solution) -> Value {

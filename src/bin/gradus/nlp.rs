@@ -8,8 +8,8 @@ use std::time::Instant;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use gradus::constrained::{
-    Accuracy, Bounds, InnerSolver, InteriorPoint, SecondOrder, SketchNewton, Solution, Start, certify,
-    interior_point, log, sketch_newton,
+    Accuracy, Bounds, InnerSolver, InteriorPoint, SecondDerivatives, SecondOrder, SketchNewton, Solution,
+    Start, certify, interior_point, log, sketch_newton,
 };
 use gradus::control::{Limits, Monitor, Status};
 use gradus::problem::{NonlinearProgram, check_derivatives};
@@ -44,6 +44,7 @@ Examples:
   gradus nlp data/sif/HSX78.SIF
   gradus nlp data/sif/TRIDIEQ.SIF --param N=1000 --log
   gradus nlp data/sif/HSX7.SIF --inner kaczmarz --seed 1
+  gradus nlp data/sif/WOODFOUR.SIF --hessian limited-memory
   gradus nlp data/sif/HSX40.SIF --json --solution answer.json"
 )]
 pub struct Arguments {
@@ -70,6 +71,9 @@ pub struct Arguments {
     /// sketch-newton as published, without the additions that help where its line search crawls.
     #[arg(long)]
     plain: bool,
+    /// Where interior-point takes second derivatives from; auto: the file's, or limited memory where they are too many.
+    #[arg(long, value_name = "SOURCE", default_value = "auto", value_parser = names(&SecondDerivatives::NAMES))]
+    hessian: String,
     /// Solve the problem as it is, not scaled by the gradients at the start.
     #[arg(long)]
     no_scaling: bool,
@@ -152,10 +156,17 @@ impl Solver {
             seed: arguments.common.seed,
             ..Default::default()
         };
-        let interior_point = InteriorPoint { limits, scaling, ..Default::default() };
+        let second_derivatives =
+            chosen(&SecondDerivatives::NAMES, &arguments.hessian, SecondDerivatives::Automatic);
+        let interior_point = InteriorPoint { limits, scaling, second_derivatives, ..Default::default() };
         // these options say something to the one method alone
         let asked = arguments.plain || sketch_newton.inner != InnerSolver::Direct;
+        let without = !matches!(second_derivatives, SecondDerivatives::Automatic | SecondDerivatives::Exact);
         match arguments.method {
+            Method::SketchNewton if without => {
+                Err(Failure::Usage(format!("--hessian {} is for interior-point", arguments.hessian)))
+            }
+            Method::Auto if without => Ok(Self::InteriorPoint(interior_point)),
             Method::InteriorPoint => Ok(Self::InteriorPoint(interior_point)),
             Method::Auto if asked && equations_only => Ok(Self::SketchNewton(sketch_newton)),
             Method::Auto if equations_only => Ok(Self::OneAfterTheOther(interior_point, sketch_newton)),

@@ -183,7 +183,13 @@ fn one(
     let mut stream = match choice {
         Choice::Policy(name) => Stream::named(method, &name, range, seed),
         Choice::Configurations => Stream::of_configurations(
-            vec![Method::Cg, Method::SsorCg, Method::IncompleteCholeskyCg, Method::Direct],
+            vec![
+                Method::Cg,
+                Method::SsorCg,
+                Method::IncompleteCholeskyCg,
+                Method::MultigridCg,
+                Method::Direct,
+            ],
             policy::Tracking::new,
         ),
         // the omega is set before each system

@@ -16,6 +16,29 @@ pub(super) struct Answer {
     gradient: Vec<f64>,
 }
 
+impl Clone for Answer {
+    fn clone(&self) -> Self {
+        Self {
+            x: self.x.clone(),
+            multipliers: self.multipliers.clone(),
+            lower_multipliers: self.lower_multipliers.clone(),
+            upper_multipliers: self.upper_multipliers.clone(),
+            constraints: self.constraints.clone(),
+            gradient: self.gradient.clone(),
+        }
+    }
+
+    /// Without allocating where the sizes agree.
+    fn clone_from(&mut self, other: &Self) {
+        self.x.clone_from(&other.x);
+        self.multipliers.clone_from(&other.multipliers);
+        self.lower_multipliers.clone_from(&other.lower_multipliers);
+        self.upper_multipliers.clone_from(&other.upper_multipliers);
+        self.constraints.clone_from(&other.constraints);
+        self.gradient.clone_from(&other.gradient);
+    }
+}
+
 impl Answer {
     pub fn new(evaluator: &Evaluator) -> Self {
         let (n, m) = (evaluator.variables(), evaluator.rows());

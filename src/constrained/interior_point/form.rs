@@ -84,6 +84,8 @@ pub(super) struct Form {
     /// Whether the objective is half the sum of squares of the slacks of equations.
     pub least_squares: bool,
     pub gauss_newton: bool,
+    /// Whether W is never evaluated: its pattern is empty then.
+    pub limited_memory: bool,
     /// Second derivative of the objective with respect to each slack: one in the least-squares form for equations.
     pub slack_curvature: Vec<f64>,
     pub hessian: Selected,
@@ -96,7 +98,13 @@ pub(super) struct Form {
 
 impl Form {
     /// Lays out the form. `constant_rows` holds c at the start, for rows that no free variable touches.
-    pub fn new(evaluator: &Evaluator, constant_rows: &[f64], kind: Kind, relaxation: f64) -> Self {
+    pub fn new(
+        evaluator: &Evaluator,
+        constant_rows: &[f64],
+        kind: Kind,
+        relaxation: f64,
+        limited_memory: bool,
+    ) -> Self {
         let least_squares = kind != Kind::Problem;
         let bounds = evaluator.bounds();
         let scaling = evaluator.scaling();
@@ -152,7 +160,7 @@ impl Form {
         lower.iter_mut().filter(|bound| bound.is_finite()).for_each(|bound| *bound -= room(*bound));
         upper.iter_mut().filter(|bound| bound.is_finite()).for_each(|bound| *bound += room(*bound));
         let none = Pattern::zero((n, n));
-        let hessian = evaluator.hessian_pattern().unwrap_or(&none);
+        let hessian = evaluator.hessian_pattern().filter(|_| !limited_memory).unwrap_or(&none);
         let shape = (free.len(), free.len());
         let hessian = Selected::new(hessian, &column_of, &column_of, shape);
         let shape = (rows.len(), free.len());
@@ -166,6 +174,7 @@ impl Form {
             upper,
             least_squares,
             gauss_newton: kind == Kind::GaussNewton,
+            limited_memory,
             slack_curvature,
             hessian,
             jacobian,
@@ -210,7 +219,7 @@ impl<'e, 'p> Model<'e, 'p> {
     pub fn new(evaluator: &'e mut Evaluator<'p>, form: Form, by_differences: bool) -> Self {
         let (n, m) = (evaluator.variables(), evaluator.rows());
         let nonzeros = evaluator.jacobian_pattern().nnz();
-        let second = evaluator.hessian_pattern().map_or(0, Pattern::nnz);
+        let second = evaluator.hessian_pattern().filter(|_| !form.limited_memory).map_or(0, Pattern::nnz);
         let differences = by_differences.then(|| Differences::new(&form.hessian, evaluator));
         let x = form.template.clone();
         Self {
@@ -226,6 +235,11 @@ impl<'e, 'p> Model<'e, 'p> {
             constant_hessian: false,
             hessian_known: false,
         }
+    }
+
+    /// Lets the Hessian be evaluated again, for a caller who doesn't have its values.
+    pub fn forget_hessian(&mut self) {
+        self.hessian_known = false;
     }
 
     fn place(&mut self, v: &[f64]) {

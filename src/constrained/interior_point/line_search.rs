@@ -373,7 +373,7 @@ impl Phase {
     }
 
     /// Evaluates values at the point of the given step length; false where they aren't finite.
-    fn try_point(&mut self, tools: &mut Tools, alpha: f64) -> bool {
+    pub fn try_point(&mut self, tools: &mut Tools, alpha: f64) -> bool {
         let Phase { shape, at, trial, step, .. } = self;
         for ((trial, u), d) in trial.u.iter_mut().zip(&at.u).zip(&step.u) {
             *trial = u + alpha * d;
@@ -383,7 +383,7 @@ impl Phase {
         shape.evaluate(&mut tools.model, trial).is_ok()
     }
 
-    fn differentiate_trial(&mut self, tools: &mut Tools) -> bool {
+    pub fn differentiate_trial(&mut self, tools: &mut Tools) -> bool {
         let finite = self.shape.differentiate(&mut tools.model, &mut self.trial).is_ok();
         self.search.evaluation_failed |= !finite;
         finite
@@ -394,7 +394,7 @@ impl Phase {
         Ok(self.try_point(tools, alpha) && self.differentiate_trial(tools))
     }
 
-    fn move_multipliers(&mut self, primal: f64, dual: f64) {
+    pub fn move_multipliers(&mut self, primal: f64, dual: f64) {
         let Phase { at, trial, step, shape, .. } = self;
         for ((trial, y), d) in trial.y.iter_mut().zip(&at.y).zip(&step.y) {
             *trial = y + primal * d;

@@ -9,6 +9,7 @@ use super::super::kkt::KktMatrix;
 use super::super::{Error, EvaluationError};
 use super::form::{Form, Model};
 use super::inertia::{LIFT, Shifts};
+use super::limited_memory::LimitedMemory;
 use super::phase::{Iterate, Shape};
 use crate::linalg::factor::{FactorError, Inertia};
 use crate::linalg::product::norm_inf;
@@ -54,6 +55,8 @@ impl Step {
 pub(super) struct Newton {
     /// Values of W, lower triangle.
     pub hessian: Vec<f64>,
+    /// What stands for W where it isn't evaluated.
+    limited_memory: Option<LimitedMemory>,
     /// H + Sigma without W and dw: diagonal of each primal variable.
     diagonal: Vec<f64>,
     /// Second derivatives of the objective apart from W.
@@ -73,6 +76,7 @@ impl Newton {
         let (count, m) = (shape.count(), shape.m);
         Self {
             hessian: vec![0.0; form.hessian.pattern.nnz()],
+            limited_memory: form.limited_memory.then(|| LimitedMemory::new(shape.nx, m)),
             diagonal: vec![0.0; count],
             curvature: vec![0.0; count],
             shifts: Shifts::default(),
@@ -86,7 +90,7 @@ impl Newton {
         }
     }
 
-    /// Evaluates W at the iterate.
+    /// Evaluates W at the iterate, or takes in what the iterate says of it.
     ///
     /// # Errors
     /// Values that aren't finite.
@@ -96,6 +100,10 @@ impl Newton {
         model: &mut Model,
         at: &Iterate,
     ) -> Result<(), EvaluationError> {
+        if let Some(memory) = &mut self.limited_memory {
+            memory.observe(shape, &model.form, at);
+            return Ok(());
+        }
         let sigma = if shape.elastic.is_some() { 0.0 } else { 1.0 };
         model.hessian(&at.u[..model.form.primal()], sigma, &at.y, &mut self.hessian)
     }
@@ -130,11 +138,9 @@ impl Newton {
         at: &Iterate,
         step: &mut Step,
     ) -> Result<bool, Error> {
-        self.set_diagonal(shape, form, at);
         self.set_right_hand_side(shape, at);
-        self.shifts.start(shape.mu);
         let gauss_newton = form.gauss_newton && shape.elastic.is_none();
-        let mut factored = self.factor_with_right_inertia(shape, kkt, at, gauss_newton)?;
+        let mut factored = self.factor_at(shape, form, kkt, at)?;
         while factored {
             if self.solve(shape, form, kkt, at, step)? <= USELESS_RATIO {
                 return Ok(true);
@@ -151,6 +157,23 @@ impl Newton {
         Ok(false)
     }
 
+    /// Factors the system at the iterate with the smallest shifts that give the right inertia; false where no shift does.
+    ///
+    /// # Errors
+    /// Those of the factorisation.
+    pub fn factor_at(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+    ) -> Result<bool, Error> {
+        self.set_diagonal(shape, form, at);
+        self.shifts.start(shape.mu);
+        let gauss_newton = form.gauss_newton && shape.elastic.is_none();
+        self.factor_with_right_inertia(shape, kkt, at, gauss_newton)
+    }
+
     /// Diagonals of the primal variables: Sigma and the curvature of the objective apart from W.
     fn set_diagonal(&mut self, shape: &Shape, form: &Form, at: &Iterate) {
         self.curvature.fill(0.0);
@@ -161,6 +184,9 @@ impl Newton {
             }
         } else if form.least_squares {
             self.curvature[shape.nx..].copy_from_slice(&form.slack_curvature);
+        }
+        if let Some(memory) = &self.limited_memory {
+            self.curvature[..shape.nx].iter_mut().for_each(|d| *d += memory.sigma());
         }
         self.diagonal.copy_from_slice(&self.curvature);
         for &k in &shape.lower_set {
@@ -234,7 +260,14 @@ impl Newton {
             self.d_y[row as usize] += 1.0 / (d + dw);
         }
         kkt.set(&self.hessian, &at.jacobian, &self.d_x, &self.d_y);
-        Ok(kkt.factor(dw, self.shifts.dc)?)
+        let inertia = kkt.factor(dw, self.shifts.dc)?;
+        match &mut self.limited_memory {
+            Some(memory) if inertia == right(shape) => {
+                let capacitance = memory.factor(kkt)?;
+                Ok(memory.inertia_of(inertia, capacitance))
+            }
+            _ => Ok(inertia),
+        }
     }
 
     /// Solves with the last factors for `right_hand_side`; returns the ratio of residual to solution.
@@ -307,6 +340,9 @@ impl Newton {
             self.reduced[nx + row as usize] -= sign * step.u[nx + k] / (self.diagonal[nx + k] + dw);
         }
         kkt.solve_once(&self.reduced, &mut self.solution)?;
+        if let Some(memory) = &mut self.limited_memory {
+            memory.correct(&mut self.solution)?;
+        }
         step.u[..nx].copy_from_slice(&self.solution[..nx]);
         step.y.copy_from_slice(&self.solution[nx..]);
         for (k, &(row, sign)) in shape.attached.iter().enumerate() {
@@ -337,6 +373,9 @@ impl Newton {
         let (nx, dw, dc) = (shape.nx, self.shifts.dw, self.shifts.dc);
         let r = residual;
         symmetric_product(&form.hessian.pattern, &self.hessian, &step.u[..nx], &mut r.u[..nx]);
+        if let Some(memory) = &mut self.limited_memory {
+            memory.add_product(&step.u[..nx], &mut r.u[..nx]);
+        }
         r.u[nx..].fill(0.0);
         for (k, r) in r.u.iter_mut().enumerate() {
             *r += (self.curvature[k] + dw) * step.u[k];
@@ -390,7 +429,11 @@ impl Newton {
             self.reduced[shape.nx + row as usize] += sign * dual;
         }
         kkt.set(&[], &at.jacobian, &self.d_x, &self.d_y);
-        let mut inertia = kkt.factor(0.0, 0.0)?;
+        let mut inertia = match kkt.factor(0.0, 0.0) {
+            // the first record will see that time is up
+            Err(FactorError::OutOfTime { .. }) => return Ok(()),
+            inertia => inertia?,
+        };
         if inertia != right(shape) {
             // dependent rows: of all multipliers that fit the shortest ones
             inertia = kkt.factor(0.0, DEPENDENT_SHIFT)?;

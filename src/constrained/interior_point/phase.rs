@@ -8,6 +8,7 @@ use super::super::EvaluationError;
 use super::super::evaluator::add_transpose_product;
 use super::filter::Pair;
 use super::form::{Form, Model};
+use super::newton::Step;
 use crate::linalg::product::norm_inf;
 
 /// Weight of the distance from the only bound of a variable.
@@ -347,6 +348,21 @@ impl Shape {
             dual_scale: mean(y_sum + z_sum, self.m + sides),
             complementarity_scale: mean(z_sum, sides),
         }
+    }
+
+    /// Mean of distance times multiplier over all bounds after a step of the given lengths; zero where there is no bound.
+    pub fn mean_complementarity(&self, point: &Iterate, step: &Step, primal: f64, dual: f64) -> f64 {
+        let sides = self.lower_set.len() + self.upper_set.len();
+        let mut sum = 0.0;
+        for &k in &self.lower_set {
+            let k = k as usize;
+            sum += (point.below[k] + primal * step.u[k]) * (point.zl[k] + dual * step.zl[k]);
+        }
+        for &k in &self.upper_set {
+            let k = k as usize;
+            sum += (point.above[k] - primal * step.u[k]) * (point.zu[k] + dual * step.zu[k]);
+        }
+        if sides == 0 { 0.0 } else { sum / sides as f64 }
     }
 
     /// Mean absolute residual of the primal-dual system, for the soft restoration.

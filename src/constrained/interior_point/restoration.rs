@@ -8,7 +8,8 @@ use super::super::Error;
 use super::form::Form;
 use super::newton::{Newton, Step};
 use super::phase::{Iterate, Shape};
-use super::{Log, Phase, Tools};
+use super::progress::Log;
+use super::{Phase, Tools};
 use crate::control::{Run, Status};
 use crate::linalg::product::norm_inf;
 

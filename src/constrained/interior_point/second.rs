@@ -1,4 +1,4 @@
-//! Second derivatives: the problem's own, or differences of the Lagrangian's gradient.
+//! Where second derivatives come from, and differences of the Lagrangian's gradient.
 //!
 //! Columns of the Hessian without a common row are moved together (Curtis, Powell and Reid 1974), so that a banded Hessian costs as
 //! many gradients as its band is wide, whatever n.
@@ -11,11 +11,34 @@ use crate::problem::closures::colours;
 /// Where second derivatives come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecondDerivatives {
-    /// The problem's Hessian.
+    /// The problem's Hessian; limited memory where it stores none.
     #[default]
+    Automatic,
+    /// The problem's Hessian; a problem that stores none is refused.
     Exact,
-    /// Central differences of the gradient of the Lagrangian, in the Hessian's pattern.
+    /// Central differences of the gradient of the Lagrangian, in the Hessian's pattern; a problem without one is refused.
     Differences,
+    /// BFGS from the last six changes of the gradient of the Lagrangian: no pattern is needed, nothing evaluated.
+    LimitedMemory,
+}
+
+impl SecondDerivatives {
+    /// Names for command lines.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("auto", Self::Automatic),
+        ("exact", Self::Exact),
+        ("differences", Self::Differences),
+        ("limited-memory", Self::LimitedMemory),
+    ];
+
+    /// What is used for a problem that stores its Hessian or doesn't.
+    pub(super) fn resolved(self, stored: bool) -> Self {
+        match self {
+            Self::Automatic if stored => Self::Exact,
+            Self::Automatic => Self::LimitedMemory,
+            other => other,
+        }
+    }
 }
 
 /// Central differences in a pattern.

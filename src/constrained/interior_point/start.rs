@@ -65,6 +65,7 @@ impl Phase {
             crawl: Default::default(),
             settled: 0,
         };
+        tools.model.forget_hessian();
         let x = start.x.unwrap_or(tools.model.evaluator.start());
         for (u, &j) in phase.at.u.iter_mut().zip(&tools.model.form.free) {
             *u = x[j as usize];

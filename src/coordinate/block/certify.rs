@@ -67,7 +67,7 @@ pub(super) fn groups<'a>(
     Ok(Box::new(move |x| {
         let state = &mut *state.borrow_mut();
         state.move_to(&x[..p], x.get(p).copied().unwrap_or(0.0));
-        (state.objective, state.certificate)
+        (state.standing.objective, state.standing.certificate)
     }))
 }
 
@@ -78,7 +78,7 @@ pub(super) fn multinomial(model: &MultinomialModel, measure: Measure) -> Result<
     Ok(Box::new(move |x| {
         let state = &mut *state.borrow_mut();
         state.move_to(x, &vec![0.0; model.loss.classes]);
-        (state.objective, state.certificate)
+        (state.standing.objective, state.standing.certificate)
     }))
 }
 

@@ -4,6 +4,7 @@
 //! - [`rule`](Rule): which block is selected; one file per rule, each an `impl Select`;
 //! - [`update`](UpdateRule): how the block is updated; one file per update, each an `impl Update`;
 //! - [`smooth`](Smooth): the smooth part f: losses of linear models, softmax, quadratics, pairwise problems;
+//! - `heap`: greedy rules with single unknowns of a sparse quadratic, in O(deg log p) a step;
 //! - `separable`: the part h with kinks and bounds; `state`: the current point; `certify`: how good it is.
 //!
 //! ```
@@ -25,6 +26,7 @@
 //! ```
 
 mod certify;
+mod heap;
 mod partition;
 mod rule;
 mod separable;
@@ -259,11 +261,27 @@ impl BlockCoordinateDescent {
         monitor: &mut Monitor,
     ) -> Result<Solution, Error> {
         self.limits.check().map_err(Error::Option)?;
-        let state = State::new(smooth, separable, x);
+        let mut state = State::new(smooth, separable, x);
         let blocks = self.partition.blocks(&state, self.size(&state))?;
         let mut rule = self.rule.start(&state, &blocks)?;
         let mut update = self.update.start(&state, &blocks)?;
+        if let Some(curvatures) = self.single_unknowns(&state, &blocks) {
+            let mut run = Run::start(&self.limits, monitor, &COLUMNS);
+            let mut progress = Progress::new(self, &state, &blocks, &*rule);
+            let (status, certificate) =
+                heap::run(&mut state, &curvatures, &self.limits, &mut progress, &mut run, &certify);
+            return Ok(progress.solution(state, run, status, certificate));
+        }
         self.run(state, blocks, &mut *rule, &mut *update, &certify, monitor)
+    }
+
+    /// The curvatures of a greedy rule that takes single unknowns of a sparse quadratic to their minimisers, whichever of
+    /// the updates does it: such a run keeps its scores in a heap.
+    fn single_unknowns(&self, state: &State, blocks: &Blocks) -> Option<Vec<f64>> {
+        let single = matches!(blocks, Blocks::Variable(1)) && self.block_size == 1;
+        let sparse = state.smooth().is_quadratic() && state.smooth().hessian_matrix().is_some();
+        let exact = matches!(self.update, UpdateRule::Auto | UpdateRule::Exact);
+        (single && sparse && exact).then(|| heap::curvatures(self.rule, state)).flatten()
     }
 
     /// The method itself: choose a block, compute its update, take it, repeat.

@@ -11,7 +11,8 @@ use quadratic::{GroupQuadratic, Workspace};
 pub(super) use state::State;
 
 use super::certificate::Measure;
-use super::state::{Progress, check_point};
+use super::standing::Progress;
+use super::state::check_point;
 use super::working_set::{CURVATURE_FLOOR, MODELS};
 use super::{CoordinateDescent, Error, Fit, Start};
 use crate::control::{Monitor, Run, Status, Summary};
@@ -65,10 +66,10 @@ impl CoordinateDescent {
         let summary = Summary {
             method: "working-set coordinate descent",
             status,
-            objective: state.objective,
-            certificate: state.certificate,
+            objective: state.standing.objective,
+            certificate: state.standing.certificate,
             iterations: history.records.len().saturating_sub(1),
-            counts: state.counts,
+            counts: state.standing.counts,
             seconds,
             history,
             notes: Vec::new(),
@@ -85,20 +86,12 @@ fn solve(state: &mut State, run: &mut Run) -> Status {
     let bound = |members: &Vec<usize>| members.iter().map(|&j| curvature * squares[j]).sum();
     let bounds: Vec<f64> = state.groups.iter().map(bound).collect();
     let mut workspace = Workspace::default();
-    let mut progress = Progress::new(state.objective);
+    let mut progress = Progress::new(state.standing.objective);
     let mut set: Vec<usize> = Vec::new();
     loop {
-        let models = state.counts.get("newton_models").copied().unwrap_or(0);
         let support = state.x.iter().filter(|&&x| x != 0.0).count();
-        if let Some(status) = run.record(
-            state.objective,
-            state.certificate.relative,
-            &[support as f64, set.len() as f64, models as f64],
-        ) {
+        if let Some(status) = progress.record(run, &state.standing, support, set.len()) {
             return status;
-        }
-        if progress.has_stalled(state.objective, state.certificate.relative) {
-            return Status::Stalled;
         }
         set = choose(state, &bounds);
         if set.is_empty() && !state.model.intercept {
@@ -143,7 +136,7 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspa
     }
     let quadratic_loss = model.loss.name() == "squared";
     let largest = state.gradient.iter().fold(0.0f64, |m, g| m.max(g.abs()));
-    let target = largest * (1e-5 * state.certificate.relative.min(1.0)).max(1e-15);
+    let target = largest * (1e-5 * state.standing.certificate.relative.min(1.0)).max(1e-15);
     let mut parts = Vec::with_capacity(set.len() + 1);
     let mut position = 0;
     for &g in set {
@@ -174,9 +167,9 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], workspace: &mut Workspa
         }
         let goal = if quadratic_loss { target } else { target.max(1e-3 * violation) };
         let work = inner.solve(goal, 1000, workspace, &|| run.should_stop().is_some());
-        state.count("newton_models", 1);
-        state.count("coordinate_updates", work.updates);
-        state.count("factorizations", work.factorizations);
+        state.standing.count("newton_models", 1);
+        state.standing.count("coordinate_updates", work.updates);
+        state.standing.count("factorizations", work.factorizations);
         let slope = inner.predicted_change(&x, &gradient);
         if !(slope < 0.0) || !step(state, &block, &inner, &mut x, slope) {
             break;

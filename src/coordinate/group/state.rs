@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::control::{Certificate, Counts};
 use crate::coordinate::certificate::balance;
+use crate::coordinate::standing::Standing;
 use crate::coordinate::{Error, Measure};
 use crate::linalg::product::sum_chunks;
 use crate::problem::LinearModel;
@@ -26,10 +26,7 @@ pub(in crate::coordinate) struct State<'a> {
     pub z: Vec<f64>,
     pub v: Vec<f64>,
     pub gradient: Vec<f64>,
-    pub objective: f64,
-    pub certificate: Certificate,
-    scale: f64,
-    pub counts: Counts,
+    pub standing: Standing,
 }
 
 impl<'a> State<'a> {
@@ -46,7 +43,6 @@ impl<'a> State<'a> {
         groups.iter().flatten().for_each(|&j| covered[j] = true);
         groups.extend((0..p).filter(|&j| !covered[j]).map(|j| vec![j]));
         thresholds.resize(groups.len(), 0.0);
-        let kind = if measure == Measure::Gap { "duality_gap" } else { "gradient" };
         let mut state = Self {
             s: model.row_weights(),
             model,
@@ -59,21 +55,18 @@ impl<'a> State<'a> {
             z: vec![0.0; n],
             v: vec![0.0; n],
             gradient: vec![0.0; p],
-            objective: f64::NAN,
-            certificate: Certificate { kind, value: f64::NAN, relative: f64::NAN },
-            scale: 0.0,
-            counts: Counts::new(),
+            standing: Standing::unknown(measure == Measure::Gap),
         };
         state.refresh();
-        state.scale = if measure == Measure::Gap {
+        let scale = if measure == Measure::Gap {
             // losses may cancel at zero (Poisson): never less than the size of the terms
             let size =
                 |r: usize| state.s[r] * state.model.loss.value(state.z[r], state.model.target[r]).abs();
-            state.objective.abs().max((0..n).map(size).sum())
+            state.standing.objective.abs().max((0..n).map(size).sum())
         } else {
-            state.certificate.value
+            state.standing.certificate.value
         };
-        state.set_certificate(state.certificate.value);
+        state.standing.set_scale(scale);
         Ok(state)
     }
 
@@ -106,14 +99,14 @@ impl<'a> State<'a> {
         let slope: f64 = if self.model.intercept { self.v.iter().sum() } else { 0.0 };
         let moved = self.measure == Measure::Gap && self.model.intercept && balance(&mut self.v);
         self.model.design.multiply_transpose(&self.v, &mut self.gradient);
-        self.count("gradients", 1);
-        self.objective = self.model.loss_value(&self.z, &self.s) + self.group.value(&self.x);
+        self.standing.count("gradients", 1);
+        self.standing.objective = self.model.loss_value(&self.z, &self.s) + self.group.value(&self.x);
         let value = if self.measure == Measure::Gap {
             self.gap(moved)
         } else {
             (0..self.groups.len()).fold(slope.abs(), |m, g| m.max(self.violation(g)))
         };
-        self.set_certificate(value);
+        self.standing.set_certificate(value);
     }
 
     fn gap(&self, moved: bool) -> f64 {
@@ -150,14 +143,5 @@ impl<'a> State<'a> {
         } else {
             (norm(&|j| self.gradient[j]) - t).max(0.0)
         }
-    }
-
-    fn set_certificate(&mut self, value: f64) {
-        self.certificate.value = value;
-        self.certificate.relative = if value == 0.0 { 0.0 } else { value / self.scale };
-    }
-
-    pub fn count(&mut self, what: &'static str, times: u64) {
-        *self.counts.entry(what).or_default() += times;
     }
 }

@@ -1,11 +1,15 @@
 //! A few unknowns of a multinomial model, with all intercepts behind them: their entries row by row, products and the
 //! Hessian H = sum over rows of (a a' [same class] P_c - u u') / n, u the entries times their classes' probabilities.
 
+use std::ops::Range;
+
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
 use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
 
 use super::State;
 use crate::linalg::VectorView;
+use crate::linalg::product::{PARALLEL_ENTRIES, sum_pieces};
 
 /// Rows in one dense product.
 const ROWS: usize = 256;
@@ -78,6 +82,12 @@ impl Block {
             .map(|(&position, &value)| (position as usize, self.class[position as usize] as usize, value))
     }
 
+    /// Pieces of the rows for sums of `length` numbers that take so many multiplications: one, unless the work is much
+    /// more than filling and adding the pieces' own sums.
+    fn pieces(&self, multiplications: usize, length: usize) -> usize {
+        if multiplications < PARALLEL_ENTRIES { 1 } else { (multiplications / (8 * length + 1)).clamp(1, 8) }
+    }
+
     fn rows(&self) -> usize {
         self.offsets.len() - 1
     }
@@ -86,9 +96,9 @@ impl Block {
     pub fn product(&self, d: &[f64]) -> Vec<f64> {
         let k = self.classes;
         let mut image = vec![0.0; self.rows() * k];
-        for (r, out) in image.chunks_exact_mut(k).enumerate() {
+        image.par_chunks_exact_mut(k).with_min_len(ROWS).enumerate().for_each(|(r, out)| {
             self.row(r).for_each(|(position, class, value)| out[class] += value * d[position]);
-        }
+        });
         image
     }
 
@@ -96,11 +106,14 @@ impl Block {
     pub fn gradient(&self, probabilities: &[f64], target: &[usize]) -> Vec<f64> {
         let k = self.classes;
         let mut out = vec![0.0; self.size];
-        for (r, (p, &own)) in probabilities.chunks_exact(k).zip(target).enumerate() {
-            for (position, class, value) in self.row(r) {
-                out[position] += value * (p[class] - f64::from(class == own));
+        sum_pieces(self.rows(), self.pieces(self.positions.len(), self.size), &mut out, |rows, sums| {
+            for r in rows {
+                let (p, own) = (&probabilities[r * k..(r + 1) * k], target[r]);
+                for (position, class, value) in self.row(r) {
+                    sums[position] += value * (p[class] - f64::from(class == own));
+                }
             }
-        }
+        });
         out.iter_mut().for_each(|g| *g /= target.len() as f64);
         out
     }
@@ -111,12 +124,15 @@ impl Block {
         matrix.clear();
         matrix.resize(size * size, 0.0);
         let full = 4 * self.positions.len() >= self.rows() * size;
-        if full {
-            self.outer_products_dense(probabilities, matrix);
-        } else {
-            self.outer_products(probabilities, matrix);
-        }
-        self.same_class_products(probabilities, matrix);
+        let pieces = self.pieces(self.hessian_cost() as usize, size * size);
+        sum_pieces(self.rows(), pieces, matrix, |rows, part| {
+            if full {
+                self.outer_products_dense(rows.clone(), probabilities, part);
+            } else {
+                self.outer_products(rows.clone(), probabilities, part);
+            }
+            self.same_class_products(rows, probabilities, part);
+        });
         let n = self.rows() as f64;
         for j in 0..size {
             for i in 0..=j {
@@ -127,10 +143,11 @@ impl Block {
     }
 
     /// matrix <- matrix - sum of u u', upper triangle, entry by entry.
-    fn outer_products(&self, probabilities: &[f64], matrix: &mut [f64]) {
+    fn outer_products(&self, rows: Range<usize>, probabilities: &[f64], matrix: &mut [f64]) {
         let (k, size) = (self.classes, self.size);
         let mut weighted: Vec<(usize, f64)> = Vec::new();
-        for (r, p) in probabilities.chunks_exact(k).enumerate() {
+        for r in rows {
+            let p = &probabilities[r * k..(r + 1) * k];
             weighted.clear();
             weighted.extend(self.row(r).map(|(position, class, a)| (position, a * p[class])));
             for (last, &(position, u)) in weighted.iter().enumerate() {
@@ -141,12 +158,12 @@ impl Block {
     }
 
     /// The same for rows that are nearly full, as dense products of so many rows at a time.
-    fn outer_products_dense(&self, probabilities: &[f64], matrix: &mut [f64]) {
+    fn outer_products_dense(&self, rows: Range<usize>, probabilities: &[f64], matrix: &mut [f64]) {
         let (k, size) = (self.classes, self.size);
         let mut u = vec![0.0; ROWS * size];
-        for start in (0..self.rows()).step_by(ROWS) {
+        for start in rows.clone().step_by(ROWS) {
             u.fill(0.0);
-            for r in start..self.rows().min(start + ROWS) {
+            for r in start..rows.end.min(start + ROWS) {
                 let p = &probabilities[r * k..(r + 1) * k];
                 self.row(r).for_each(|(position, class, a)| u[position * ROWS + r - start] = a * p[class]);
             }
@@ -158,10 +175,11 @@ impl Block {
     }
 
     /// matrix <- matrix + sum of a a' P_c over pairs of one class, upper triangle.
-    fn same_class_products(&self, probabilities: &[f64], matrix: &mut [f64]) {
+    fn same_class_products(&self, rows: Range<usize>, probabilities: &[f64], matrix: &mut [f64]) {
         let (k, size) = (self.classes, self.size);
         let mut by_class: Vec<Vec<(usize, f64)>> = vec![Vec::new(); k];
-        for (r, p) in probabilities.chunks_exact(k).enumerate() {
+        for r in rows {
+            let p = &probabilities[r * k..(r + 1) * k];
             by_class.iter_mut().for_each(Vec::clear);
             self.row(r).for_each(|(position, class, a)| by_class[class].push((position, a)));
             for (entries, p) in by_class.iter().zip(p) {

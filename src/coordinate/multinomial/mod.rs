@@ -117,7 +117,7 @@ impl CoordinateDescent {
 /// Closes the run.
 fn finish(state: State, smooth: bool, status: Status, run: Run) -> MultinomialFit {
     let mut notes = Vec::new();
-    let solved = state.certificate.relative <= run.limits().tolerance;
+    let solved = state.standing.certificate.relative <= run.limits().tolerance;
     if solved && !state.x.is_empty() && state.support_size() == 0 {
         notes.push("every coefficient is zero: the penalty is at or above l1_max".into());
     }
@@ -130,10 +130,10 @@ fn finish(state: State, smooth: bool, status: Status, run: Run) -> MultinomialFi
     let summary = Summary {
         method: if smooth { "newton" } else { "working-set coordinate descent" },
         status,
-        objective: state.objective,
-        certificate: state.certificate,
+        objective: state.standing.objective,
+        certificate: state.standing.certificate,
         iterations: history.records.len().saturating_sub(1),
-        counts: state.counts,
+        counts: state.standing.counts,
         seconds,
         history,
         notes,

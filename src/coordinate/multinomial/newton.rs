@@ -8,7 +8,7 @@ use super::State;
 use super::block::Block;
 use crate::control::{Run, Status};
 use crate::coordinate::newton::{EXPECTED_PRODUCTS, accuracy};
-use crate::coordinate::state::Progress;
+use crate::coordinate::standing::Progress;
 use crate::linalg::factor::DenseCholesky;
 use crate::linalg::krylov::{FromFn, Jacobi, Stopping, Workspace, conjugate_gradient};
 use crate::linalg::line_search::Armijo;
@@ -19,27 +19,23 @@ const LARGEST_DENSE: usize = 1500;
 
 /// Runs until a limit is met; the state holds the answer.
 pub(super) fn solve(state: &mut State, run: &mut Run) -> Status {
-    let mut progress = Progress::new(state.objective);
+    let mut progress = Progress::new(state.standing.objective);
     let dense = dense_block(state);
     let mut workspace = Workspace::new();
     loop {
-        let steps = state.counts.get("newton_models").copied().unwrap_or(0);
-        let row = [state.support_size() as f64, state.x.len() as f64, steps as f64];
-        if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
+        let (support, size) = (state.support_size(), state.x.len());
+        if let Some(status) = progress.record(run, &state.standing, support, size) {
             return status;
-        }
-        if progress.has_stalled(state.objective, state.certificate.relative) {
-            return Status::Stalled;
         }
         let gradient = full_gradient(state);
         let d = match &dense {
             Some(block) => by_cholesky(state, block, &gradient),
             None => {
-                let accuracy = accuracy(state.certificate, false, run.limits().tolerance);
+                let accuracy = accuracy(state.standing.certificate, false, run.limits().tolerance);
                 by_conjugate_gradients(state, run, &gradient, accuracy, &mut workspace)
             }
         };
-        state.count("newton_models", 1);
+        state.standing.count("newton_models", 1);
         if !step(state, &gradient, &d) {
             return Status::Stalled;
         }
@@ -154,7 +150,7 @@ fn step(state: &mut State, gradient: &[f64], d: &[f64]) -> bool {
         row.iter_mut().zip(&d[unknowns..]).for_each(|(w, b)| *w += b);
     }
     let before = state.z.clone();
-    let start = state.objective;
+    let start = state.standing.objective;
     let armijo = Armijo { rounding: 8.0, max_evaluations: 40, ..Armijo::default() };
     let accepted = armijo.search(start, slope, |length| {
         for ((z, before), image) in state.z.iter_mut().zip(&before).zip(&image) {

@@ -4,10 +4,12 @@
 //! rows of probabilities whose columns sum to those of Y where there are intercepts. The gap is the mean of
 //! KL(a_r || P_r) and the penalty's Fenchel-Young terms at q = -A'(a - Y) / n; every term is at least zero.
 
-use crate::control::{Certificate, Counts};
+use rayon::prelude::*;
+
+use crate::coordinate::standing::Standing;
 use crate::coordinate::{Error, Measure};
 use crate::linalg::factor::DenseCholesky;
-use crate::linalg::product::sum_chunks;
+use crate::linalg::product::{CHUNK, sum_chunks};
 use crate::problem::MultinomialModel;
 use crate::problem::loss::relative_entropy;
 
@@ -27,10 +29,7 @@ pub(in crate::coordinate) struct State<'a> {
     residual: Vec<f64>,
     /// A' residual.
     pub gradient: Vec<f64>,
-    pub objective: f64,
-    pub certificate: Certificate,
-    scale: f64,
-    pub counts: Counts,
+    pub standing: Standing,
 }
 
 impl<'a> State<'a> {
@@ -47,7 +46,6 @@ impl<'a> State<'a> {
     pub fn origin(model: &'a MultinomialModel, measure: Measure) -> Self {
         let (n, k, unknowns) = (model.target.len(), model.loss.classes, model.unknowns());
         let gap = measure != Measure::Gradient && has_dual(model);
-        let kind = if gap { "duality_gap" } else { "gradient" };
         let mut state = Self {
             model,
             measure: if gap { Measure::Gap } else { Measure::Gradient },
@@ -57,14 +55,11 @@ impl<'a> State<'a> {
             probabilities: vec![0.0; n * k],
             residual: vec![0.0; n * k],
             gradient: vec![0.0; unknowns],
-            objective: f64::NAN,
-            certificate: Certificate { kind, value: f64::NAN, relative: f64::NAN },
-            scale: 0.0,
-            counts: Counts::new(),
+            standing: Standing::unknown(gap),
         };
         state.refresh();
-        state.scale = if gap { state.objective.abs() } else { state.certificate.value };
-        state.set_certificate(state.certificate.value);
+        let scale = if gap { state.standing.objective.abs() } else { state.standing.certificate.value };
+        state.standing.set_scale(scale);
         state
     }
 
@@ -104,10 +99,7 @@ impl<'a> State<'a> {
 
     /// Mean loss at the predictors; the probabilities follow.
     pub fn loss(&mut self) -> f64 {
-        let k = self.b.len();
-        let rows = self.z.chunks_exact(k).zip(self.probabilities.chunks_exact_mut(k)).zip(&self.model.target);
-        let total: f64 = rows.map(|((z, p), &class)| self.model.loss.value(z, class, p)).sum();
-        total / self.model.target.len() as f64
+        self.model.mean_loss(&self.z, &mut self.probabilities)
     }
 
     /// Newton's method for the k intercepts: their Hessian is the mean of diag(P_r) - P_r P_r'.
@@ -168,27 +160,30 @@ impl<'a> State<'a> {
         if moved {
             balance(&mut dual, &self.model.target, k);
         }
-        for ((row, out), &class) in
-            dual.chunks_exact(k).zip(self.residual.chunks_exact_mut(k)).zip(&self.model.target)
-        {
+        let rows =
+            dual.par_chunks_exact(k).zip(self.residual.par_chunks_exact_mut(k)).zip(&self.model.target);
+        rows.with_min_len(1024).for_each(|((row, out), &class)| {
             out.iter_mut().zip(row).for_each(|(out, a)| *out = a / n as f64);
             out[class] = (row[class] - 1.0) / n as f64;
-        }
+        });
         self.model.design.multiply_transpose_many(k, &self.residual, &mut self.gradient);
-        self.count("gradients", 1);
+        self.standing.count("gradients", 1);
         let penalty = &self.model.penalty;
-        self.objective = loss + self.x.iter().enumerate().map(|(i, &x)| penalty.value(i, x)).sum::<f64>();
+        self.standing.objective =
+            loss + sum_chunks(self.x.len(), 4, |range| range.map(|i| penalty.value(i, self.x[i])).sum());
         let value = if self.measure == Measure::Gap { self.gap(&dual, moved) } else { self.violation() };
-        self.set_certificate(value);
+        self.standing.set_certificate(value);
     }
 
     fn gap(&self, dual: &[f64], moved: bool) -> f64 {
         let (n, k, penalty) = (self.model.target.len(), self.b.len(), &*self.model.penalty);
-        let pairs = || self.x.iter().zip(&self.gradient).enumerate();
-        let scale = pairs().fold(1.0f64, |c, (i, (_, &g))| c.min(penalty.dual_scale(i, -g)));
+        let gradients = self.gradient.par_iter().enumerate().with_min_len(CHUNK);
+        let scale = gradients.map(|(i, &g)| penalty.dual_scale(i, -g)).reduce(|| 1.0, f64::min);
         // a hair inside, so that rounding cannot leave the domain
         let scale = if scale < 1.0 { scale * (1.0 - 4.0 * f64::EPSILON) } else { scale };
-        let coefficients: f64 = pairs().map(|(i, (&x, &g))| penalty.fenchel_young(i, x, -scale * g)).sum();
+        let coefficients = sum_chunks(self.x.len(), 8, |range| {
+            range.map(|i| penalty.fenchel_young(i, self.x[i], -scale * self.gradient[i])).sum()
+        });
         if scale == 1.0 && !moved {
             return coefficients;
         }
@@ -229,18 +224,9 @@ impl<'a> State<'a> {
         sums
     }
 
-    fn set_certificate(&mut self, value: f64) {
-        self.certificate.value = value;
-        self.certificate.relative = if value == 0.0 { 0.0 } else { value / self.scale };
-    }
-
     /// Number of coefficients that are not zero.
     pub fn support_size(&self) -> usize {
         self.x.iter().filter(|&&x| x != 0.0).count()
-    }
-
-    pub fn count(&mut self, what: &'static str, times: u64) {
-        *self.counts.entry(what).or_default() += times;
     }
 }
 

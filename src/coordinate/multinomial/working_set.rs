@@ -4,7 +4,7 @@ use super::State;
 use super::block::Block;
 use crate::control::{Run, Status};
 use crate::coordinate::quadratic::{Quadratic, Workspace};
-use crate::coordinate::state::Progress;
+use crate::coordinate::standing::Progress;
 use crate::coordinate::working_set::{CURVATURE_FLOOR, Candidates, MODELS};
 use crate::linalg::line_search::Armijo;
 
@@ -15,16 +15,12 @@ pub(super) fn solve(state: &mut State, run: &mut Run, first_size: usize) -> Stat
     let bounds = state.model.design.squares().iter().map(|square| 0.25 * square / n as f64);
     let lipschitz: Vec<f64> = bounds.flat_map(|bound| std::iter::repeat_n(bound, k)).collect();
     let mut workspace = Workspace::default();
-    let mut progress = Progress::new(state.objective);
+    let mut progress = Progress::new(state.standing.objective);
     let mut set: Vec<usize> = Vec::new();
     loop {
-        let models = state.counts.get("newton_models").copied().unwrap_or(0);
-        let row = [state.support_size() as f64, set.len() as f64, models as f64];
-        if let Some(status) = run.record(state.objective, state.certificate.relative, &row) {
+        let (support, size) = (state.support_size(), set.len());
+        if let Some(status) = progress.record(run, &state.standing, support, size) {
             return status;
-        }
-        if progress.has_stalled(state.objective, state.certificate.relative) {
-            return Status::Stalled;
         }
         let penalty = &*state.model.penalty;
         set = Candidates { penalty, x: &state.x, gradient: &state.gradient, lipschitz: &lipschitz }
@@ -42,7 +38,7 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], lipschitz: &[f64], work
     let model = state.model;
     let block = Block::new(state, set);
     let largest = state.gradient.iter().fold(0.0f64, |m, g| m.max(g.abs()));
-    let target = largest * (1e-5 * state.certificate.relative.min(1.0)).max(1e-15);
+    let target = largest * (1e-5 * state.standing.certificate.relative.min(1.0)).max(1e-15);
     let mut x: Vec<f64> = set.iter().map(|&i| state.x[i]).collect();
     if model.intercept {
         x.extend_from_slice(&state.b);
@@ -69,9 +65,9 @@ fn solve_on(state: &mut State, run: &Run, set: &[usize], lipschitz: &[f64], work
         }
         let work =
             inner.solve(target.max(1e-3 * violation), 1000, workspace, &|| run.should_stop().is_some());
-        state.count("newton_models", 1);
-        state.count("coordinate_updates", work.updates);
-        state.count("factorizations", work.factorizations);
+        state.standing.count("newton_models", 1);
+        state.standing.count("coordinate_updates", work.updates);
+        state.standing.count("factorizations", work.factorizations);
         let slope = inner.predicted_change(&x, &gradient);
         if !(slope < 0.0) || !step(state, &block, &inner.x, &mut x, slope, set) {
             break;

@@ -6,7 +6,7 @@
 
 use super::Dual;
 use crate::control::{Run, Status};
-use crate::coordinate::state::Progress;
+use crate::coordinate::standing::Progress;
 use crate::linalg::ColumnBlock;
 use crate::linalg::factor::DenseCholesky;
 use crate::linalg::product::axpy;

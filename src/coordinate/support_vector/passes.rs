@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Dual;
 use crate::control::{Run, Status};
-use crate::coordinate::state::Progress;
+use crate::coordinate::standing::Progress;
 use crate::linalg::krylov::{FromFn, Identity, Stopping, Workspace, conjugate_gradient};
 use crate::linalg::product::dot;
 

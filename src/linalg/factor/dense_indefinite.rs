@@ -11,10 +11,14 @@ use faer::{Auto, MatMut, MatRef, Par, Spec};
 
 use super::{FactorError, Inertia, SCALING_PASSES, expect_size, power_of_two_scale, zero_pivot};
 
+/// Rook pivoting up to this many rows.
+const LARGEST_ROOK: usize = 32;
+
 /// P S A S P' = L B L' of a dense symmetric matrix, B with blocks of one and two rows, S a diagonal of powers of two.
 ///
-/// Rook pivoting (Ashcraft, Grimes and Lewis 1998), which bounds the entries of L, after scaling rows and columns to a
-/// largest entry near one. By Sylvester's law A has as many positive, negative and zero eigenvalues as B. n^3/3 flops.
+/// Rook pivoting (Ashcraft, Grimes and Lewis 1998), which bounds the entries of L, after scaling rows and columns to a largest entry near
+/// one; partial pivoting (Bunch and Kaufman 1977) above 32 rows. There updates are delayed by blocks, an entry and its mirror
+/// image may differ by rounding, and where only that is left of a singular matrix a rook's search can go round in circles. By Sylvester's law A has as many positive, negative and zero eigenvalues as B. n^3/3 flops.
 /// Memory is kept between calls. One thread.
 #[derive(Default)]
 pub struct DenseIndefinite {
@@ -50,7 +54,8 @@ impl DenseIndefinite {
         let entries = n.checked_mul(n).ok_or(FactorError::Backend(format!("n = {n} is too large")))?;
         expect_size("entries of a square matrix", entries, a.len())?;
         self.load(n, a)?;
-        let params = Spec::new(LbltParams { pivoting: PivotingStrategy::Rook, ..Auto::<f64>::auto() });
+        let pivoting = if n <= LARGEST_ROOK { PivotingStrategy::Rook } else { PivotingStrategy::Partial };
+        let params = Spec::new(LbltParams { pivoting, ..Auto::<f64>::auto() });
         self.reserve_scratch(n, params)?;
         let Some(scratch) = &mut self.scratch else { return Err(FactorError::NotFactored) };
         if n > 0 {

@@ -67,6 +67,12 @@ pub enum FactorError {
     /// A solve before any successful factorisation.
     #[error("there is no factorisation yet: call `factor` first")]
     NotFactored,
+    /// The factorisation was not begun, since it would go on beyond the caller's deadline.
+    #[error("the next factorisation would take about {seconds:.1} s, more than there is left")]
+    OutOfTime {
+        /// What it is expected to take.
+        seconds: f64,
+    },
     /// The factorisation library gave up (out of memory, index overflow).
     #[error("factorisation failed: {0}")]
     Backend(String),

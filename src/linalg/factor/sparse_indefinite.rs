@@ -75,6 +75,26 @@ impl SparseIndefinite {
         self.inertia
     }
 
+    /// Flops of a factorisation of the analysed pattern, up to a factor of about two; None before the first one.
+    pub fn flops(&self) -> Option<f64> {
+        self.solver.work_estimate().map(|estimate| estimate.factor_flops)
+    }
+
+    /// The same for a matrix that hasn't been factored yet, by an analysis of its own.
+    ///
+    /// # Errors
+    /// `Dimension` unless A is square; `Backend`.
+    pub fn analyse(&mut self, a: CsMatViewI<f64, u32>) -> Result<f64, FactorError> {
+        if let (true, Some(flops)) = (self.pattern.matches(a), self.flops()) {
+            return Ok(flops);
+        }
+        expect_size("columns of a square matrix", a.rows(), a.cols())?;
+        self.collect_pattern(a);
+        let symbolic =
+            feral::symbolic::symbolic_factorize(&self.lower, &Default::default()).map_err(backend)?;
+        Ok(symbolic.work_estimate().factor_flops)
+    }
+
     /// How many pivots of the last factorisation were too small to have a sign of their own: where this isn't 0, the
     /// inertia may be off by as much.
     pub fn uncertain_pivots(&self) -> usize {

@@ -28,12 +28,14 @@ mod conjugate_gradient;
 mod gmres;
 mod incomplete_cholesky;
 mod minres;
+mod multigrid;
 mod preconditioner;
 
 pub use conjugate_gradient::conjugate_gradient;
 pub use gmres::gmres;
 pub use incomplete_cholesky::IncompleteCholesky;
 pub use minres::minres;
+pub use multigrid::Multigrid;
 pub use preconditioner::{Identity, Jacobi, Ssor};
 
 use std::ops::ControlFlow;

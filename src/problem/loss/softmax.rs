@@ -1,5 +1,7 @@
 //! phi(z; c) = ln(sum over k of exp(z_k)) - z_c for a vector of predictors z, one per class, and the class c.
 
+use crate::linalg::elementary::{exp, vectorized};
+
 /// Softmax (multinomial logistic) loss of k >= 2 classes.
 ///
 /// Unlike the scalar losses it couples the predictors of a row: its gradient is P - e_c and its Hessian
@@ -12,16 +14,28 @@ pub struct Softmax {
 
 impl Softmax {
     /// phi(z; class), with P = softmax(z) written to `probabilities`. O(k).
+    #[inline(always)]
     pub fn value(&self, z: &[f64], class: usize, probabilities: &mut [f64]) -> f64 {
         debug_assert!(z.len() == self.classes && class < self.classes);
         let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mut total = 0.0;
         for (p, &value) in probabilities.iter_mut().zip(z) {
-            *p = (value - largest).exp();
-            total += *p;
+            *p = exp(false, value - largest);
         }
+        let total: f64 = probabilities.iter().sum();
         probabilities.iter_mut().for_each(|p| *p /= total);
         total.ln() + (largest - z[class])
+    }
+
+    /// The sum of phi over rows of z, row by row of k numbers, with the rows of P written to `probabilities`. O(n k).
+    pub fn sum(&self, z: &[f64], classes: &[usize], probabilities: &mut [f64]) -> f64 {
+        let k = self.classes;
+        vectorized(
+            #[inline(always)]
+            || {
+                let rows = z.chunks_exact(k).zip(probabilities.chunks_exact_mut(k)).zip(classes);
+                rows.map(|((z, p), &class)| self.value(z, class, p)).sum()
+            },
+        )
     }
 
     /// out <- (diag(P) - P P') d, the Hessian of one row times a direction. O(k).

@@ -96,8 +96,8 @@ pub enum SifErrorKind {
     /// A card that must not stand within a loop.
     #[error("only parameter cards and array cards (code X, Z or A) may stand in a loop")]
     ScalarCardInLoop,
-    /// Integer arithmetic beyond 32 bits, the range of the language's integers.
-    #[error("integer overflow: {0} is beyond 32 bits")]
+    /// Integer arithmetic beyond 2^53, from where real numbers skip integers.
+    #[error("integer overflow: {0} is beyond 2^53")]
     IntegerOverflow(String),
     /// Division by zero in parameter arithmetic.
     #[error("division by zero")]

@@ -164,7 +164,7 @@ pub(super) struct ArrayName {
     indices: [u32; 3],
 }
 
-/// The decimal text of an integer of 32 bits, packed as a name is.
+/// The decimal text of an integer, packed as a name is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decimal {
     text: u128,

@@ -45,9 +45,13 @@ pub(super) fn integer(field: &[u8]) -> Result<i64, SifErrorKind> {
     within_range(value)
 }
 
-/// The integers of the language have 32 bits.
+/// Largest integer of the language here: every one up to it is exact as a real number too. The reference's have 32 bits and wrap
+/// around silently, which some files do at their larger sizes (a b / b for the larger of a and b, in LUKVLE6).
+const LARGEST_INTEGER: u64 = 1 << 53;
+
+/// Refuses integers beyond that.
 pub(super) fn within_range(value: i64) -> Result<i64, SifErrorKind> {
-    if i32::try_from(value).is_err() {
+    if value.unsigned_abs() > LARGEST_INTEGER {
         return Err(SifErrorKind::IntegerOverflow(value.to_string()));
     }
     Ok(value)
@@ -106,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_integers_of_32_bits() {
+    fn integers_end_where_real_numbers_skip_some() {
         assert_eq!(integer(b" - 1 2 "), Ok(-12));
         assert_eq!(integer(b"   "), Ok(0));
         assert!(matches!(integer(b"1.0"), Err(SifErrorKind::BadInteger(_))));
-        assert!(matches!(integer(b"3000000000"), Err(SifErrorKind::IntegerOverflow(_))));
+        assert!(matches!(integer(b"10000000000000000"), Err(SifErrorKind::IntegerOverflow(_))));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::error::{SifError, SifErrorKind};
 use super::names::{ArrayName, Decimal, Name, Reference, Table};
 use super::number::{integer, real, within_range};
 
-/// The integers' mark of "no value yet"; their range is that of 32 bits.
+/// The integers' mark of "no value yet"; their range ends at 2^53.
 const NO_INTEGER: i64 = i64::MIN;
 
 /// The parameters and their values; one name may stand for an integer and a real.
@@ -332,7 +332,7 @@ impl Parameters {
         let divide = |numerator: i64, denominator: i64| {
             numerator.checked_div(denominator).ok_or_else(|| card.error(1, SifErrorKind::DivisionByZero))
         };
-        // Products of two numbers of 32 bits fit in 64.
+        // Sums of two numbers of 54 bits fit in 64, products are cut off there and refused all the same.
         let value = match card.operation {
             Operation::Number => number,
             Operation::Convert => {
@@ -342,12 +342,12 @@ impl Parameters {
             }
             Operation::AddNumber => left()? + number,
             Operation::SubtractFromNumber => number - left()?,
-            Operation::MultiplyNumber => left()? * number,
+            Operation::MultiplyNumber => left()?.saturating_mul(number),
             Operation::DivideNumber => divide(number, left()?)?,
             Operation::Copy => left()?,
             Operation::Add => left()? + right()?,
             Operation::Subtract => left()? - right()?,
-            Operation::Multiply => left()? * right()?,
+            Operation::Multiply => left()?.saturating_mul(right()?),
             Operation::Divide => divide(left()?, right()?)?,
             Operation::ApplyToNumber(_) | Operation::Apply(_) => return Ok(()),
         };

@@ -112,7 +112,8 @@ impl Zoom {
         let leader = range.leader();
         let neighbours = [leader.checked_sub(1), Some(leader + 1).filter(|&arm| arm < self.values.len())];
         let neighbours = neighbours.into_iter().flatten();
-        if let Some(unplayed) = neighbours.clone().find(|&arm| range.plays[arm] == 0) {
+        // the larger one first: costs rise steeply below the best omega, gently above it
+        if let Some(unplayed) = neighbours.clone().rev().find(|&arm| range.plays[arm] == 0) {
             return (unplayed, 1.0, true);
         }
         let doubt = |arm: usize| {

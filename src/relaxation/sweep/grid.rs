@@ -1,37 +1,25 @@
-//! Constant coefficients on a grid: the 3-, 5- and 7-point stencils, without index arrays.
+//! Constant coefficients on a grid: the 3-, 5- and 7-point stencils, nothing stored but the coefficients.
 //!
-//! Unknowns are numbered along lines of `line` points; in three dimensions planes of `plane` points follow each other. The same
-//! sums in the same order as in `natural`. Two lines are swept side by side, the second a point behind the first: their
-//! chains of dependent operations run at the same time.
+//! Unknowns are numbered along lines of `line` points; in three dimensions planes of `plane` points follow each other. Each line
+//! is cut into strips.
 
-use super::Sweeps;
-use super::natural::chunks;
+use std::ops::Range;
+
+use super::lanes::{Eight, LANES, load};
+use super::rows::Diagonal;
+use super::strips::{Pattern, STRIP};
 
 /// Constant coefficients of a grid: a_ii, and the couplings along the line, to the next line, to the next plane.
-#[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
     n: usize,
     line: usize,
     plane: usize,
-    diagonal: f64,
+    /// Strips of a line; the last one has what doesn't go by eights, if there is any.
+    strips: usize,
+    /// Points of a line that do.
+    whole: usize,
+    diagonal: Diagonal,
     couplings: [f64; 3],
-    shift: f64,
-    /// A line of zeros beyond the border.
-    border: Vec<f64>,
-}
-
-/// The coefficients of one pass.
-#[derive(Clone, Copy)]
-struct Pass {
-    /// omega / (d + c).
-    weight: f64,
-    /// s (d + c).
-    scaled: f64,
-    /// -a_{i,i-1} omega / (d + c): what a line hands on from point to point.
-    chain: f64,
-    /// Couplings to the next line and the next plane.
-    line: f64,
-    plane: f64,
 }
 
 impl Grid {
@@ -54,8 +42,9 @@ impl Grid {
             }
             _ => return None,
         };
-        let border = vec![0.0; line];
-        let this = Self { n, line, plane, diagonal, couplings, shift: 0.0, border };
+        let whole = line / LANES * LANES;
+        let strips = whole.div_ceil(STRIP) + usize::from(whole < line);
+        let this = Self { n, line, plane, strips, whole, diagonal: Diagonal::new(&[diagonal]), couplings };
         let mut expected = Vec::with_capacity(7);
         for i in 0..n {
             expected.clear();
@@ -79,315 +68,123 @@ impl Grid {
         (self.line, dimensions)
     }
 
-    fn value(&self) -> f64 {
-        self.diagonal + self.shift
-    }
-
-    fn pass(&self, omega: f64) -> Pass {
-        let weight = omega / self.value();
-        Pass {
-            weight,
-            scaled: (2.0 - omega) / omega * self.value(),
-            chain: self.couplings[0] * weight,
-            line: self.couplings[1],
-            plane: self.couplings[2],
-        }
-    }
-
-    /// Whether the line that starts at `start` has a line before it in its plane.
-    fn has_line_before(&self, start: usize) -> bool {
-        !start.is_multiple_of(self.plane)
-    }
-
-    fn has_line_after(&self, start: usize) -> bool {
-        !(start + self.line).is_multiple_of(self.plane)
-    }
-
-    /// The lines before, after, a plane before and a plane after the one at `start`, zeros beyond the border.
-    fn neighbours<'a>(&'a self, x: &'a [f64], start: usize) -> [&'a [f64]; 4] {
-        let m = self.line;
-        let part = |there: bool, from: usize| if there { &x[from..from + m] } else { &self.border[..] };
-        [
-            part(self.has_line_before(start), start.wrapping_sub(m)),
-            part(self.has_line_after(start), start + m),
-            part(start >= self.plane, start.wrapping_sub(self.plane)),
-            part(start + self.plane < self.n, start + self.plane),
-        ]
-    }
-
-    fn check(&self, vectors: &[&[f64]]) {
-        assert!(vectors.iter().all(|v| v.len() == self.n), "a vector of another length than the matrix");
-    }
-
-    /// Sweeps a triangular solve over the lines: y of each line from `right(i)`, the line before and the plane before it,
-    /// points ascending.
+    /// The line of a strip, and where on it the strip begins.
     #[inline(always)]
-    fn forward(
-        &self,
-        pass: Pass,
-        y: &mut [f64],
-        mut right: impl FnMut(usize) -> f64,
-        mut done: impl FnMut(usize, f64),
-    ) {
-        let m = self.line;
-        let mut start = 0;
-        while start < self.n {
-            let (behind, ahead) = y.split_at_mut(start);
-            let plane =
-                if start >= self.plane { &behind[start - self.plane..][..m] } else { &self.border[..] };
-            let line = if self.has_line_before(start) { &behind[start - m..] } else { &self.border[..] };
-            let line = &line[..m];
-            if self.has_line_after(start) && m > 1 {
-                let second_plane = if start >= self.plane {
-                    &behind[start + m - self.plane..][..m]
-                } else {
-                    &self.border[..]
-                };
-                let (first, rest) = ahead.split_at_mut(m);
-                let second = &mut rest[..m];
-                let mut solve = |i: usize, above: f64, plane: f64, before: f64| {
-                    let y = (right(i) - (pass.plane * plane + pass.line * above)) * pass.weight
-                        - pass.chain * before;
-                    done(i, y);
-                    y
-                };
-                let mut a = solve(start, line[0], plane[0], 0.0);
-                first[0] = a;
-                let mut b = 0.0;
-                for i in 1..m {
-                    b = solve(start + m + i - 1, a, second_plane[i - 1], b);
-                    a = solve(start + i, line[i], plane[i], a);
-                    first[i] = a;
-                    second[i - 1] = b;
-                }
-                second[m - 1] = solve(start + 2 * m - 1, a, second_plane[m - 1], b);
-                start += 2 * m;
-            } else {
-                let mut before = 0.0;
-                for (k, y) in ahead[..m].iter_mut().enumerate() {
-                    let rest = right(start + k) - (pass.plane * plane[k] + pass.line * line[k]);
-                    before = rest * pass.weight - pass.chain * before;
-                    done(start + k, before);
-                    *y = before;
-                }
-                start += m;
-            }
-        }
+    fn place(&self, strip: usize) -> (usize, usize) {
+        let (line, part) =
+            if self.strips == 1 { (strip, 0) } else { (strip / self.strips, strip % self.strips) };
+        (line, self.whole.min(part * STRIP))
     }
 
-    /// The mirror image of [`forward`](Self::forward): points descending.
+    /// Whether the row's line has one before it and after it in its plane.
     #[inline(always)]
-    fn backward(&self, pass: Pass, y: &mut [f64], mut right: impl FnMut(usize) -> f64) {
-        let m = self.line;
-        let mut end = self.n;
-        while end > 0 {
-            let start = end - m;
-            let (ahead, behind) = y.split_at_mut(end);
-            // `behind` starts at `end`: what is solved already
-            let plane =
-                if end + self.plane <= self.n { &behind[self.plane - m..][..m] } else { &self.border[..] };
-            let line = if self.has_line_after(start) { &behind[..m] } else { &self.border[..] };
-            if self.has_line_before(start) && m > 1 {
-                let second_plane = if end + self.plane <= self.n {
-                    &behind[self.plane - 2 * m..][..m]
-                } else {
-                    &self.border[..]
-                };
-                let (rest, first) = ahead.split_at_mut(start);
-                let second = &mut rest[start - m..];
-                let mut solve = |i: usize, above: f64, plane: f64, after: f64| {
-                    (right(i) - (pass.line * above + pass.plane * plane)) * pass.weight - pass.chain * after
-                };
-                let mut a = solve(end - 1, line[m - 1], plane[m - 1], 0.0);
-                first[m - 1] = a;
-                let mut b = 0.0;
-                for i in (0..m - 1).rev() {
-                    b = solve(start - m + i + 1, a, second_plane[i + 1], b);
-                    a = solve(start + i, line[i], plane[i], a);
-                    first[i] = a;
-                    second[i + 1] = b;
-                }
-                second[0] = solve(start - m, a, second_plane[0], b);
-                end -= 2 * m;
-            } else {
-                let mut after = 0.0;
-                for (k, y) in ahead[start..].iter_mut().enumerate().rev() {
-                    let rest = right(start + k) - (pass.line * line[k] + pass.plane * plane[k]);
-                    after = rest * pass.weight - pass.chain * after;
-                    *y = after;
-                }
-                end -= m;
-            }
+    fn has_lines(&self, i: usize) -> [bool; 2] {
+        if self.plane == self.line {
+            return [false; 2];
         }
+        let on_plane = if self.plane < self.n { i % self.plane } else { i };
+        [on_plane >= self.line, on_plane + self.line < self.plane]
     }
 }
 
-impl Sweeps for Grid {
-    fn set_shift(&mut self, shift: f64) {
-        self.shift = shift;
+#[inline(always)]
+fn add_multiple(sums: Eight, coefficient: f64, x: Eight) -> Eight {
+    std::array::from_fn(|k| sums[k] + coefficient * x[k])
+}
+
+impl Pattern for Grid {
+    fn n(&self) -> usize {
+        self.n
     }
 
-    fn multiply(&self, x: &[f64], y: &mut [f64]) {
-        self.check(&[x, y]);
-        let [a, b, c] = self.couplings;
-        let (d, m) = (self.value(), self.line);
-        for (start, y) in (0..self.n).step_by(m).zip(y.chunks_exact_mut(m)) {
-            let [north, south, down, up] = self.neighbours(x, start);
-            let x = &x[start..start + m];
-            for k in 0..m {
-                y[k] = c * (down[k] + up[k]) + b * (north[k] + south[k]) + d * x[k];
-            }
-            for k in 1..m {
-                y[k] += a * x[k - 1];
-            }
-            for k in 0..m - 1 {
-                y[k] += a * x[k + 1];
-            }
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.n / self.line * self.strips
+    }
+
+    #[inline(always)]
+    fn rows(&self, strip: usize) -> Range<usize> {
+        let (line, on_line) = self.place(strip);
+        let end = if on_line < self.whole { self.whole.min(on_line + STRIP) } else { self.line };
+        line * self.line + on_line..line * self.line + end
+    }
+
+    #[inline(always)]
+    fn by_eights(&self, strip: usize) -> bool {
+        // the very last strip has no row after it
+        self.rows(strip).len().is_multiple_of(LANES) && strip + 1 < self.count()
+    }
+
+    #[inline(always)]
+    fn diagonal(&self) -> &Diagonal {
+        &self.diagonal
+    }
+
+    fn diagonal_mut(&mut self) -> &mut Diagonal {
+        &mut self.diagonal
+    }
+
+    #[inline(always)]
+    fn link(&self, i: usize) -> f64 {
+        if i.is_multiple_of(self.line) { 0.0 } else { self.couplings[0] }
+    }
+
+    #[inline(always)]
+    fn links(&self, i: usize) -> Eight {
+        let mut links = [self.couplings[0]; LANES];
+        let on_line = i % self.line;
+        // the first point of a line has no link; it may be any of the eight, but is the first or the last
+        if on_line == 0 {
+            links[0] = 0.0;
         }
-    }
-
-    fn sor_forward(&self, omega: f64, b: &[f64], x: &mut [f64], _: &mut [f64]) -> f64 {
-        self.check(&[b, x]);
-        let (pass, m, value) = (self.pass(omega), self.line, self.value());
-        let mut total = 0.0;
-        for start in (0..self.n).step_by(m) {
-            let (behind, rest) = x.split_at_mut(start);
-            let (x, ahead) = rest.split_at_mut(m);
-            let north = if self.has_line_before(start) { &behind[start - m..] } else { &self.border[..] };
-            let south = if self.has_line_after(start) { &ahead[..m] } else { &self.border[..] };
-            let down =
-                if start >= self.plane { &behind[start - self.plane..][..m] } else { &self.border[..] };
-            let there = start + self.plane < self.n;
-            let up = if there { &ahead[self.plane - m..][..m] } else { &self.border[..] };
-            let (b, north) = (&b[start..start + m], &north[..m]);
-            let (mut before, mut sum) = (0.0, 0.0);
-            for k in 0..m {
-                let old = x[k];
-                let after = if k + 1 < m { x[k + 1] } else { 0.0 };
-                let others = (pass.plane * down[k] + pass.line * north[k])
-                    + (pass.line * south[k] + pass.plane * up[k]);
-                let rest = b[k] - others - self.couplings[0] * after;
-                let new = (rest * pass.weight + (1.0 - omega) * old) - pass.chain * before;
-                x[k] = new;
-                before = new;
-                let residual = (new - old) * value;
-                sum += residual * residual;
-            }
-            total += sum;
+        if on_line + LANES - 1 == self.line {
+            links[LANES - 1] = 0.0;
         }
-        total / (omega * omega)
+        links
     }
 
-    fn sor_backward(&self, omega: f64, b: &[f64], x: &mut [f64], _: &mut [f64]) -> f64 {
-        self.check(&[b, x]);
-        let (pass, m, value) = (self.pass(omega), self.line, self.value());
-        let mut total = 0.0;
-        for start in (0..self.n).step_by(m).rev() {
-            let (behind, rest) = x.split_at_mut(start);
-            let (x, ahead) = rest.split_at_mut(m);
-            let north = if self.has_line_before(start) { &behind[start - m..] } else { &self.border[..] };
-            let south = if self.has_line_after(start) { &ahead[..m] } else { &self.border[..] };
-            let down =
-                if start >= self.plane { &behind[start - self.plane..][..m] } else { &self.border[..] };
-            let there = start + self.plane < self.n;
-            let up = if there { &ahead[self.plane - m..][..m] } else { &self.border[..] };
-            let (b, north) = (&b[start..start + m], &north[..m]);
-            let (mut after, mut sum) = (0.0, 0.0);
-            for k in (0..m).rev() {
-                let old = x[k];
-                let before = if k > 0 { x[k - 1] } else { 0.0 };
-                let others = (pass.plane * down[k] + pass.line * north[k])
-                    + (pass.line * south[k] + pass.plane * up[k]);
-                let rest = b[k] - others - self.couplings[0] * before;
-                let new = (rest * pass.weight + (1.0 - omega) * old) - pass.chain * after;
-                x[k] = new;
-                after = new;
-                let residual = (new - old) * value;
-                sum += residual * residual;
-            }
-            total += sum;
+    #[inline(always)]
+    fn add_lower(&self, _: usize, i: usize, x: &[f64], mut sum: f64) -> f64 {
+        if i >= self.plane {
+            sum += self.couplings[2] * x[i - self.plane];
         }
-        total / (omega * omega)
-    }
-
-    fn solve_lower(&self, omega: f64, r: &[f64], g: &mut [f64]) -> f64 {
-        self.check(&[r, g]);
-        let pass = self.pass(omega);
-        let mut sum = 0.0;
-        self.forward(pass, g, |i| r[i], |_, y| sum += y * y);
-        sum * pass.scaled
-    }
-
-    fn solve_upper(&self, omega: f64, beta: f64, g: &[f64], p: &mut [f64], u: &mut [f64]) {
-        self.check(&[g, p, u]);
-        let pass = self.pass(omega);
-        self.backward(pass, u, |i| {
-            let right = pass.scaled * g[i] + beta * p[i];
-            p[i] = right;
-            right
-        });
-    }
-
-    fn complete(&self, omega: f64, p: &[f64], u: &[f64], v: &mut [f64]) -> f64 {
-        self.check(&[p, u, v]);
-        let pass = self.pass(omega);
-        let mut sums = [0.0; 2];
-        self.forward(pass, v, |i| p[i] - pass.scaled * u[i], |i, y| sums[i & 1] += p[i] * (u[i] + y));
-        sums[0] + sums[1]
-    }
-
-    fn step(&self, omega: f64, alpha: f64, u: &[f64], v: &[f64], x: &mut [f64], g: &mut [f64]) -> f64 {
-        self.check(&[u, v, x, g]);
-        let mut total = 0.0;
-        for range in chunks(self.n) {
-            let mut lanes = [0.0; 8];
-            let mut tail = 0.0;
-            let (u, v) = (u[range.clone()].chunks(8), v[range.clone()].chunks(8));
-            let (x, g) = (x[range.clone()].chunks_mut(8), g[range].chunks_mut(8));
-            for ((u, v), (x, g)) in u.zip(v).zip(x.zip(g)) {
-                if let (Ok(u), Ok(v), Ok(x), Ok(g)) = (
-                    <&[f64; 8]>::try_from(u),
-                    <&[f64; 8]>::try_from(v),
-                    <&mut [f64; 8]>::try_from(&mut *x),
-                    <&mut [f64; 8]>::try_from(&mut *g),
-                ) {
-                    for k in 0..8 {
-                        x[k] += alpha * u[k];
-                        g[k] -= alpha * (u[k] + v[k]);
-                        lanes[k] += g[k] * g[k];
-                    }
-                } else {
-                    for k in 0..u.len() {
-                        x[k] += alpha * u[k];
-                        g[k] -= alpha * (u[k] + v[k]);
-                        tail += g[k] * g[k];
-                    }
-                }
-            }
-            let low = (lanes[0] + lanes[4]) + (lanes[1] + lanes[5]);
-            let high = (lanes[2] + lanes[6]) + (lanes[3] + lanes[7]);
-            total += (low + high) + tail;
+        if self.has_lines(i)[0] {
+            sum += self.couplings[1] * x[i - self.line];
         }
-        total * self.pass(omega).scaled
+        sum
     }
 
-    fn lower_norm_squared(&self, omega: f64, g: &[f64]) -> f64 {
-        self.check(&[g]);
-        let [a, b, c] = self.couplings;
-        let (d, m) = (self.value() / omega, self.line);
-        let mut total = 0.0;
-        for start in (0..self.n).step_by(m) {
-            let [north, _, down, _] = self.neighbours(g, start);
-            let g = &g[start..start + m];
-            let mut sums = [0.0; 4];
-            for k in 0..m {
-                let before = if k > 0 { g[k - 1] } else { 0.0 };
-                let value = c * down[k] + b * north[k] + a * before + d * g[k];
-                sums[k & 3] += value * value;
-            }
-            total += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    #[inline(always)]
+    fn add_upper(&self, _: usize, i: usize, x: &[f64], mut sum: f64) -> f64 {
+        if self.has_lines(i)[1] {
+            sum += self.couplings[1] * x[i + self.line];
         }
-        total
+        if i + self.plane < self.n {
+            sum += self.couplings[2] * x[i + self.plane];
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn add_lower_eight(&self, _: usize, i: usize, x: &[f64], mut sums: Eight) -> Eight {
+        if i >= self.plane {
+            sums = add_multiple(sums, self.couplings[2], load(x, i - self.plane));
+        }
+        if self.has_lines(i)[0] {
+            sums = add_multiple(sums, self.couplings[1], load(x, i - self.line));
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn add_upper_eight(&self, _: usize, i: usize, x: &[f64], mut sums: Eight) -> Eight {
+        if self.has_lines(i)[1] {
+            sums = add_multiple(sums, self.couplings[1], load(x, i + self.line));
+        }
+        if i + self.plane < self.n {
+            sums = add_multiple(sums, self.couplings[2], load(x, i + self.plane));
+        }
+        sums
     }
 
     fn row(&self, i: usize, entry: &mut dyn FnMut(usize, f64)) {
@@ -403,7 +200,7 @@ impl Sweeps for Grid {
         if on_line > 0 {
             entry(i - 1, a);
         }
-        entry(i, self.value());
+        entry(i, self.diagonal.value(i));
         if on_line + 1 < m {
             entry(i + 1, a);
         }

@@ -7,8 +7,10 @@
 use rayon::prelude::*;
 
 use super::Sweeps;
-use super::natural::{self, check, chunks};
-use super::rows::Split;
+use super::lanes;
+use super::rows::{RowPass, Split};
+use crate::linalg::exponential::{Wide, widest};
+use crate::linalg::product::{CHUNK, PARALLEL_ENTRIES};
 
 /// Rows of a level that one thread takes at a time; smaller levels stay on the calling thread.
 const ROWS_A_TASK: usize = 1024;
@@ -20,6 +22,19 @@ pub struct Levels {
     rows: Vec<u32>,
     /// Level k is `rows[starts[k]..starts[k + 1]]`.
     starts: Vec<usize>,
+    fused: bool,
+}
+
+/// Tells whether the sweeps of the natural order fuse multiplication and addition on this machine.
+struct IsFused;
+
+impl Wide for IsFused {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self, fused: bool) -> bool {
+        fused
+    }
 }
 
 /// A vector that the rows of a level write, each its own entry.
@@ -57,7 +72,17 @@ impl Levels {
             rows[next[l as usize]] = i as u32;
             next[l as usize] += 1;
         }
-        Self { a, rows, starts }
+        Self { a, rows, starts, fused: widest(IsFused) }
+    }
+
+    fn pass(&self, omega: f64) -> RowPass {
+        RowPass { omega, fused: self.fused }
+    }
+
+    /// Refuses vectors of another length than the matrix: what the unchecked reads of the sweeps rest on.
+    fn check(&self, vectors: &[&[f64]]) {
+        let n = self.a.n();
+        assert!(vectors.iter().all(|v| v.len() == n), "a vector of another length than the matrix");
     }
 
     /// Number of levels: the steps that a sweep takes one after the other.
@@ -104,59 +129,64 @@ impl Sweeps for Levels {
     }
 
     fn multiply(&self, x: &[f64], y: &mut [f64]) {
-        natural::multiply(&self.a, x, y);
+        self.check(&[x, y]);
+        if self.a.n() < PARALLEL_ENTRIES {
+            y.iter_mut().enumerate().for_each(|(i, y)| *y = self.a.product_row(i, x));
+        } else {
+            let rows = y.par_iter_mut().with_min_len(CHUNK).enumerate();
+            rows.for_each(|(i, y)| *y = self.a.product_row(i, x));
+        }
     }
 
     fn sor_forward(&self, omega: f64, b: &[f64], x: &mut [f64], scratch: &mut [f64]) -> f64 {
-        check(&self.a, &[b, x, scratch]);
+        self.check(&[b, x, scratch]);
+        let pass = self.pass(omega);
         let (x, squares) = (Shared(x.as_mut_ptr()), Shared(scratch.as_mut_ptr()));
         for level in 0..self.count() {
             // SAFETY: see `each_row`; the vectors have n entries
             self.each_row(level, |i| unsafe {
                 let beside = [self.before(i, x.pointer()), self.after(i, x.pointer())];
-                let (new, square) = self.a.sor_forward_row(i, omega, b[i], x.pointer(), beside);
+                let (new, square) = self.a.sor_forward_row(i, pass, b[i], x.pointer(), beside);
                 *x.pointer().add(i) = new;
                 *squares.pointer().add(i) = square;
             });
         }
-        let total: f64 = chunks(self.a.n()).map(|range| scratch[range].iter().sum::<f64>()).sum();
-        total / (omega * omega)
+        lanes::sum(self.a.n(), |i| scratch[i]) / (omega * omega)
     }
 
     fn sor_backward(&self, omega: f64, b: &[f64], x: &mut [f64], scratch: &mut [f64]) -> f64 {
-        check(&self.a, &[b, x, scratch]);
+        self.check(&[b, x, scratch]);
+        let pass = self.pass(omega);
         let (x, squares) = (Shared(x.as_mut_ptr()), Shared(scratch.as_mut_ptr()));
         for level in (0..self.count()).rev() {
             // SAFETY: see `each_row`; the vectors have n entries
             self.each_row(level, |i| unsafe {
                 let beside = [self.before(i, x.pointer()), self.after(i, x.pointer())];
-                let (new, square) = self.a.sor_backward_row(i, omega, b[i], x.pointer(), beside);
+                let (new, square) = self.a.sor_backward_row(i, pass, b[i], x.pointer(), beside);
                 *x.pointer().add(i) = new;
                 *squares.pointer().add(i) = square;
             });
         }
-        let total: f64 = chunks(self.a.n()).rev().map(|range| scratch[range].iter().rev().sum::<f64>()).sum();
-        total / (omega * omega)
+        lanes::sum(self.a.n(), |i| scratch[i]) / (omega * omega)
     }
 
     fn solve_lower(&self, omega: f64, r: &[f64], g: &mut [f64]) -> f64 {
-        check(&self.a, &[r, g]);
-        let s = (2.0 - omega) / omega;
+        self.check(&[r, g]);
+        let (pass, s) = (self.pass(omega), (2.0 - omega) / omega);
         let shared = Shared(g.as_mut_ptr());
         for level in 0..self.count() {
             // SAFETY: see `each_row`; the vectors have n entries
             self.each_row(level, |i| unsafe {
                 let before = self.before(i, shared.pointer());
-                *shared.pointer().add(i) = self.a.lower_row(i, omega, r[i], shared.pointer(), before);
+                *shared.pointer().add(i) = self.a.lower_row(i, pass, r[i], shared.pointer(), before);
             });
         }
-        let square = |i: usize| (s * self.a.diagonal.value(i) * g[i]) * g[i];
-        chunks(self.a.n()).map(|range| range.map(square).sum::<f64>()).sum()
+        lanes::sum(g.len(), |i| (s * self.a.diagonal.value(i) * g[i]) * g[i])
     }
 
     fn solve_upper(&self, omega: f64, beta: f64, g: &[f64], p: &mut [f64], u: &mut [f64]) {
-        check(&self.a, &[g, p, u]);
-        let s = (2.0 - omega) / omega;
+        self.check(&[g, p, u]);
+        let (pass, s) = (self.pass(omega), (2.0 - omega) / omega);
         let (p, u) = (Shared(p.as_mut_ptr()), Shared(u.as_mut_ptr()));
         for level in (0..self.count()).rev() {
             // SAFETY: see `each_row`; the vectors have n entries, and p is used at the row's own entry alone
@@ -164,32 +194,36 @@ impl Sweeps for Levels {
                 let right = s * self.a.diagonal.value(i) * g[i] + beta * *p.pointer().add(i);
                 *p.pointer().add(i) = right;
                 let after = self.after(i, u.pointer());
-                *u.pointer().add(i) = self.a.upper_row(i, omega, right, u.pointer(), after);
+                *u.pointer().add(i) = self.a.upper_row(i, pass, right, u.pointer(), after);
             });
         }
     }
 
     fn complete(&self, omega: f64, p: &[f64], u: &[f64], v: &mut [f64]) -> f64 {
-        check(&self.a, &[p, u, v]);
-        let s = (2.0 - omega) / omega;
+        self.check(&[p, u, v]);
+        let (pass, s) = (self.pass(omega), (2.0 - omega) / omega);
         let shared = Shared(v.as_mut_ptr());
         for level in 0..self.count() {
             // SAFETY: see `each_row`; the vectors have n entries
             self.each_row(level, |i| unsafe {
                 let right = p[i] - s * self.a.diagonal.value(i) * u[i];
                 let before = self.before(i, shared.pointer());
-                *shared.pointer().add(i) = self.a.lower_row(i, omega, right, shared.pointer(), before);
+                *shared.pointer().add(i) = self.a.lower_row(i, pass, right, shared.pointer(), before);
             });
         }
-        chunks(self.a.n()).map(|range| range.map(|i| p[i] * (u[i] + v[i])).sum::<f64>()).sum()
+        lanes::sum(v.len(), |i| p[i] * (u[i] + v[i]))
     }
 
     fn step(&self, omega: f64, alpha: f64, u: &[f64], v: &[f64], x: &mut [f64], g: &mut [f64]) -> f64 {
-        natural::step(&self.a, omega, alpha, u, v, x, g)
+        lanes::step(&self.a.diagonal, omega, alpha, u, v, x, g)
     }
 
     fn lower_norm_squared(&self, omega: f64, g: &[f64]) -> f64 {
-        natural::lower_norm_squared(&self.a, omega, g)
+        self.check(&[g]);
+        lanes::sum(g.len(), |i| {
+            let value: f64 = self.a.lower_product_row(i, omega, g);
+            value * value
+        })
     }
 
     fn row(&self, i: usize, entry: &mut dyn FnMut(usize, f64)) {

@@ -1,16 +1,20 @@
 //! The sweeps: passes over the rows of A = D + L + L' that relaxation methods are made of.
 //!
-//! - `rows`: A split into diagonal, lower and upper triangle, and the arithmetic of one row;
-//! - `natural`: rows one after the other;
-//! - `levels`: rows that don't depend on each other at once, the same bits as `natural`;
-//! - `grid`: constant coefficients on a grid of lines, no index array.
+//! - `strips`: the natural order, in strips of rows, for every storage of the matrix:
+//! - `grid`: constant coefficients on a grid of lines, nothing stored;
+//! - `diagonals`: few diagonals in every strip, no index array;
+//! - `rows`: compressed rows, and the arithmetic of one row;
+//! - `levels`: rows that don't depend on each other at once, on several threads, the same bits as in the natural order;
+//! - `lanes`: sums over the rows.
 //!
 //! With E = D / omega + L and s = (2 - omega) / omega, A = E + E' - s D. D includes the shift c of A + c I.
 
+pub(super) mod diagonals;
 pub(super) mod grid;
+mod lanes;
 pub(super) mod levels;
-pub(super) mod natural;
 pub(super) mod rows;
+pub(super) mod strips;
 
 /// One storage of A + c I with its sweeps. All vectors have n entries; all sums are taken in an order that depends on A alone.
 pub(super) trait Sweeps: Send + Sync {

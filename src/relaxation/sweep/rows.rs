@@ -1,8 +1,14 @@
-//! A split into its diagonal and triangles, and the arithmetic of one row.
+//! A split into its diagonal and triangles in compressed rows, and the arithmetic of one row.
 //!
 //! The entry next to the diagonal, a_{i,i-1}, is kept apart (`link`): in a solve with a triangle the unknown before it is the
-//! newest one, so it is used last and from a register. The chain from one row to the next is then one product and
-//! one difference long; everything else overlaps with the rows before.
+//! newest one, so it is used last and from a register. The chain from one row to the next is then one fused operation
+//! long; everything else overlaps with the rows before.
+
+use std::ops::Range;
+
+use super::lanes::{Eight, LANES, load};
+use super::strips::{Pattern, STRIP};
+use crate::linalg::elementary::multiply_add;
 
 /// D + c I: one value for all rows where D is constant.
 pub struct Diagonal {
@@ -41,6 +47,15 @@ impl Diagonal {
     pub fn inverse(&self, i: usize) -> f64 {
         self.inverse[i & self.mask]
     }
+
+    /// Values of eight rows, and omega times their inverses.
+    #[inline(always)]
+    pub fn eight(&self, omega: f64, i: usize) -> (Eight, Eight) {
+        if self.mask == 0 {
+            return ([self.value[0]; LANES], [omega * self.inverse[0]; LANES]);
+        }
+        (load(&self.value, i), load(&self.inverse, i).map(|inverse| omega * inverse))
+    }
 }
 
 /// Compressed rows of a strict triangle.
@@ -67,16 +82,15 @@ impl Triangle {
         self.starts.push(self.columns.len() as u32);
     }
 
-    /// The sum of a_ij x_j over the entries of row i, in their order.
+    /// `sum` and the sum of a_ij x_j over the entries of row i, in their order.
     ///
     /// # Safety
     /// i is a row, and x points to as many readable entries as there are rows, none of row i's columns written meanwhile.
     #[inline(always)]
-    unsafe fn dot(&self, i: usize, x: *const f64) -> f64 {
+    unsafe fn add_dot(&self, i: usize, x: *const f64, mut sum: f64) -> f64 {
         // SAFETY: `starts` has rows + 1 ascending entries up to the number of columns, each column is below the number of rows
         unsafe {
             let (start, end) = (*self.starts.get_unchecked(i), *self.starts.get_unchecked(i + 1));
-            let mut sum = 0.0;
             for k in start as usize..end as usize {
                 sum += *self.values.get_unchecked(k) * *x.add(*self.columns.get_unchecked(k) as usize);
             }
@@ -88,7 +102,7 @@ impl Triangle {
         &self.columns[self.starts[i] as usize..self.starts[i + 1] as usize]
     }
 
-    fn entries_of(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
+    pub fn entries_of(&self, i: usize) -> impl Iterator<Item = (usize, f64)> + '_ {
         let range = self.starts[i] as usize..self.starts[i + 1] as usize;
         self.columns[range.clone()].iter().map(|&j| j as usize).zip(self.values[range].iter().copied())
     }
@@ -148,6 +162,14 @@ impl Builder {
     }
 }
 
+/// What the rows of one pass have in common.
+#[derive(Clone, Copy)]
+pub struct RowPass {
+    pub omega: f64,
+    /// Whether multiplication and addition are one operation on this machine.
+    pub fused: bool,
+}
+
 /// Vectors that the rows of one sweep read and write, as pointers: in a sweep by levels several threads hold them.
 ///
 /// In each function below row i must be a row of the matrix, every pointer must reach n entries, and no other thread may write
@@ -161,42 +183,43 @@ impl Split {
     ///
     /// # Safety
     /// See above.
-    #[inline(always)]
     pub unsafe fn sor_forward_row(
         &self,
         i: usize,
-        omega: f64,
+        pass: RowPass,
         b_i: f64,
         x: *const f64,
         [before, after]: [f64; 2],
     ) -> (f64, f64) {
-        let weight = omega * self.diagonal.inverse(i);
         // SAFETY: as the caller promises
-        let (old, others) = unsafe { (*x.add(i), self.lower.dot(i, x) + self.upper.dot(i, x)) };
-        let rest = b_i - others - self.link[i + 1] * after;
-        let new = (rest * weight + (1.0 - omega) * old) - (self.link[i] * weight) * before;
-        let residual = (new - old) * self.diagonal.value(i);
-        (new, residual * residual)
+        let (old, others) = unsafe { (*x.add(i), self.upper.add_dot(i, x, self.lower.add_dot(i, x, 0.0))) };
+        let rest = b_i - (others + self.link[i + 1] * after);
+        self.relaxed(i, pass, old, rest, self.link[i], before)
     }
 
     /// The same for a backward sweep.
     ///
     /// # Safety
     /// See above.
-    #[inline(always)]
     pub unsafe fn sor_backward_row(
         &self,
         i: usize,
-        omega: f64,
+        pass: RowPass,
         b_i: f64,
         x: *const f64,
         [before, after]: [f64; 2],
     ) -> (f64, f64) {
-        let weight = omega * self.diagonal.inverse(i);
         // SAFETY: as the caller promises
-        let (old, others) = unsafe { (*x.add(i), self.lower.dot(i, x) + self.upper.dot(i, x)) };
-        let rest = b_i - others - self.link[i] * before;
-        let new = (rest * weight + (1.0 - omega) * old) - (self.link[i + 1] * weight) * after;
+        let (old, others) = unsafe { (*x.add(i), self.upper.add_dot(i, x, self.lower.add_dot(i, x, 0.0))) };
+        let rest = b_i - (others + self.link[i] * before);
+        self.relaxed(i, pass, old, rest, self.link[i + 1], after)
+    }
+
+    /// The new x_i from what is left of b_i without the newest neighbour, and the square of the residual.
+    fn relaxed(&self, i: usize, pass: RowPass, old: f64, rest: f64, link: f64, newest: f64) -> (f64, f64) {
+        let weight = pass.omega * self.diagonal.inverse(i);
+        let t = rest * weight + (1.0 - pass.omega) * old;
+        let new = multiply_add(pass.fused, -(link * weight), newest, t);
         let residual = (new - old) * self.diagonal.value(i);
         (new, residual * residual)
     }
@@ -205,45 +228,40 @@ impl Split {
     ///
     /// # Safety
     /// See above.
-    #[inline(always)]
-    pub unsafe fn lower_row(&self, i: usize, omega: f64, right: f64, y: *const f64, before: f64) -> f64 {
-        let weight = omega * self.diagonal.inverse(i);
+    pub unsafe fn lower_row(&self, i: usize, pass: RowPass, right: f64, y: *const f64, before: f64) -> f64 {
+        let weight = pass.omega * self.diagonal.inverse(i);
         // SAFETY: as the caller promises
-        let rest = right - unsafe { self.lower.dot(i, y) };
-        rest * weight - (self.link[i] * weight) * before
+        let rest = right - unsafe { self.lower.add_dot(i, y, 0.0) };
+        multiply_add(pass.fused, -(self.link[i] * weight), before, rest * weight)
     }
 
     /// Row i of E^{-T}, y_{i+1} given.
     ///
     /// # Safety
     /// See above.
-    #[inline(always)]
-    pub unsafe fn upper_row(&self, i: usize, omega: f64, right: f64, y: *const f64, after: f64) -> f64 {
-        let weight = omega * self.diagonal.inverse(i);
+    pub unsafe fn upper_row(&self, i: usize, pass: RowPass, right: f64, y: *const f64, after: f64) -> f64 {
+        let weight = pass.omega * self.diagonal.inverse(i);
         // SAFETY: as the caller promises
-        let rest = right - unsafe { self.upper.dot(i, y) };
-        rest * weight - (self.link[i + 1] * weight) * after
+        let rest = right - unsafe { self.upper.add_dot(i, y, 0.0) };
+        multiply_add(pass.fused, -(self.link[i + 1] * weight), after, rest * weight)
     }
 
     /// Row i of (A + c I) x.
     pub fn product_row(&self, i: usize, x: &[f64]) -> f64 {
-        debug_assert!(x.len() == self.n() && i < x.len());
-        let pointer = x.as_ptr();
+        assert!(x.len() == self.n() && i < x.len());
         let before = if i > 0 { x[i - 1] } else { 0.0 };
+        let after = x.get(i + 1).copied().unwrap_or(0.0);
         // SAFETY: x has n entries and nobody writes them
-        unsafe {
-            (self.lower.dot(i, pointer) + self.upper.dot(i, pointer))
-                + (self.link[i] * before + self.link[i + 1] * x.get(i + 1).copied().unwrap_or(0.0))
-                + self.diagonal.value(i) * x[i]
-        }
+        let others = unsafe { self.upper.add_dot(i, x.as_ptr(), self.lower.add_dot(i, x.as_ptr(), 0.0)) };
+        others + self.link[i] * before + self.link[i + 1] * after + self.diagonal.value(i) * x[i]
     }
 
     /// Row i of E g.
     pub fn lower_product_row(&self, i: usize, omega: f64, g: &[f64]) -> f64 {
-        debug_assert!(g.len() == self.n() && i < g.len());
+        assert!(g.len() == self.n() && i < g.len());
         let before = if i > 0 { g[i - 1] } else { 0.0 };
         // SAFETY: g has n entries and nobody writes them
-        let sum = unsafe { self.lower.dot(i, g.as_ptr()) };
+        let sum = unsafe { self.lower.add_dot(i, g.as_ptr(), 0.0) };
         sum + self.link[i] * before + self.diagonal.value(i) / omega * g[i]
     }
 
@@ -258,5 +276,74 @@ impl Split {
             entry(i + 1, self.link[i + 1]);
         }
         self.upper.entries_of(i).for_each(|(j, value)| entry(j, value));
+    }
+}
+
+/// Compressed rows: for matrices of any shape.
+pub struct Rows(pub Split);
+
+impl Pattern for Rows {
+    fn n(&self) -> usize {
+        self.0.n()
+    }
+
+    fn count(&self) -> usize {
+        self.0.n().div_ceil(STRIP)
+    }
+
+    fn rows(&self, strip: usize) -> Range<usize> {
+        strip * STRIP..self.0.n().min((strip + 1) * STRIP)
+    }
+
+    #[inline(always)]
+    fn by_eights(&self, _: usize) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn diagonal(&self) -> &Diagonal {
+        &self.0.diagonal
+    }
+
+    fn diagonal_mut(&mut self) -> &mut Diagonal {
+        &mut self.0.diagonal
+    }
+
+    #[inline(always)]
+    fn link(&self, i: usize) -> f64 {
+        self.0.link[i]
+    }
+
+    #[inline(always)]
+    fn links(&self, i: usize) -> Eight {
+        load(&self.0.link, i)
+    }
+
+    #[inline(always)]
+    fn add_lower(&self, _: usize, i: usize, x: &[f64], sum: f64) -> f64 {
+        assert!(x.len() == self.n() && i < x.len());
+        // SAFETY: i is a row, x has an entry for each, and nobody writes them
+        unsafe { self.0.lower.add_dot(i, x.as_ptr(), sum) }
+    }
+
+    #[inline(always)]
+    fn add_upper(&self, _: usize, i: usize, x: &[f64], sum: f64) -> f64 {
+        assert!(x.len() == self.n() && i < x.len());
+        // SAFETY: as above
+        unsafe { self.0.upper.add_dot(i, x.as_ptr(), sum) }
+    }
+
+    #[inline(always)]
+    fn add_lower_eight(&self, strip: usize, i: usize, x: &[f64], sums: Eight) -> Eight {
+        std::array::from_fn(|k| self.add_lower(strip, i + k, x, sums[k]))
+    }
+
+    #[inline(always)]
+    fn add_upper_eight(&self, strip: usize, i: usize, x: &[f64], sums: Eight) -> Eight {
+        std::array::from_fn(|k| self.add_upper(strip, i + k, x, sums[k]))
+    }
+
+    fn row(&self, i: usize, entry: &mut dyn FnMut(usize, f64)) {
+        self.0.row(i, entry);
     }
 }

@@ -11,7 +11,7 @@
 
 mod loss_side;
 mod newton;
-mod soc;
+pub(in crate::relu) mod soc;
 
 use super::Error;
 use super::certificate;

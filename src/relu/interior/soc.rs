@@ -7,7 +7,7 @@ use crate::linalg::product::dot_serial;
 
 /// The scaling of one cone of dimension d + 1.
 #[derive(Debug, Clone)]
-pub(super) struct Scaling {
+pub(in crate::relu) struct Scaling {
     eta: f64,
     w0: f64,
     w: Vec<f64>,
@@ -124,7 +124,7 @@ impl Scaling {
 }
 
 /// The longest step along (dt, dv) from (t, v) inside the cone.
-pub(super) fn longest(t: f64, v: &[f64], dt: f64, dv: &[f64]) -> f64 {
+pub(in crate::relu) fn longest(t: f64, v: &[f64], dt: f64, dv: &[f64]) -> f64 {
     let a = dt * dt - dot_serial(dv, dv);
     let b = t * dt - dot_serial(v, dv);
     let c = determinant(t, v).max(0.0);

@@ -7,30 +7,40 @@
 //! worst-case training loss of its network, and an upper bound on what the best robust network could reach, since
 //! neurons that switch inside the boxes are excluded.
 //!
-//! ADMM with splits u = v (norms), (E X u, u) = (s, w) (robust cones), D u' = p (rows); the linear system is
-//! (2 I + X'X) U + U (D'D) = R, solved by two symmetric eigendecompositions. The gap comes from the multipliers.
+//! An interior-point method (`interior.rs`) ends with small gaps; for many patterns and columns ADMM with splits u = v (norms),
+//! (E X u, u) = (s, w) (robust cones), D u' = p (rows), whose linear system (2 I + X'X) U + U (D'D) = R is solved by two symmetric
+//! eigendecompositions. Both gaps come from multipliers (`scaled.rs`).
 
 pub mod attack;
+mod epigraph;
+mod interior;
+mod newton;
 mod prox;
+mod row_loss;
+mod sampling;
+mod scaled;
+mod slacks;
 mod splitting;
 
 use std::fmt;
 use std::ops::Deref;
 
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
 pub use attack::{Attack, Attacked, attack, train_adversarially};
 pub use prox::{Budget, Norm};
 
 use super::network::{Block, Blocks, Network};
-use super::{COLUMNS, Error, Patterns, Training};
+use super::{COLUMNS, ConvexRelu, Error, Method, Patterns, Training};
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
 use crate::linalg::cone_projection::ConeProjection;
 use crate::linalg::product::{axpy, dot_serial, norm};
+use sampling::Robust;
+use scaled::Scaled;
 use splitting::Splitting;
+
+/// Up to so many numbers P d the interior-point method solves its Newton systems, of that size.
+const MOST_UNKNOWNS: usize = 4000;
 
 /// Trains against a budget of perturbations.
 #[derive(Debug, Clone)]
@@ -39,6 +49,8 @@ pub struct RobustRelu {
     pub limits: Limits,
     /// The perturbations.
     pub budget: Budget,
+    /// The interior-point method, or ADMM; `Auto` is the former where patterns times columns are at most 4000.
+    pub method: Method,
     /// Weights whose patterns are sampled: a third on the data, a third on perturbed data, a third with a larger constant
     /// term. Patterns that no weight keeps on all boxes are left out.
     pub patterns: usize,
@@ -54,7 +66,7 @@ impl RobustRelu {
     /// The defaults for a budget.
     pub fn new(budget: Budget) -> Self {
         let limits = Limits { tolerance: 1e-3, max_iterations: 4000, time_limit: None };
-        Self { limits, budget, patterns: 50, seed: 0, rho: 0.1, relaxation: 1.6 }
+        Self { limits, budget, method: Method::Auto, patterns: 50, seed: 0, rho: 0.1, relaxation: 1.6 }
     }
 }
 
@@ -105,32 +117,130 @@ impl RobustRelu {
     /// A budget or an option out of range; no pattern with a robust cone.
     pub fn solve(&self, training: &Training, monitor: &mut Monitor) -> Result<RobustSolution, Error> {
         self.check(training)?;
+        let patterns = self.sample(training)?;
+        self.solve_over(training, &patterns, monitor)
+    }
+
+    /// Trains over those of the given patterns that have a robust cone.
+    ///
+    /// # Errors
+    /// As [`solve`](Self::solve).
+    pub fn solve_over(
+        &self,
+        training: &Training,
+        patterns: &Patterns,
+        monitor: &mut Monitor,
+    ) -> Result<RobustSolution, Error> {
+        self.check(training)?;
+        if self.budget.epsilon == 0.0 || self.budget.perturbed == 0 {
+            return self.plain(training, patterns, monitor);
+        }
         let mut run = Run::start(&self.limits, monitor, &COLUMNS);
-        let (patterns, interior, empty_cones) = self.sample(training)?;
-        if patterns.is_empty() {
+        let robust = self.hold(training, patterns);
+        if robust.patterns.is_empty() {
             let message =
                 "no sampled pattern holds on all perturbed rows: the budget is too large for these data";
             return Err(Error::Option(message.into()));
         }
-        let mut state = Splitting::new(training, &patterns, self)?;
-        let mut best: Option<Answer> = None;
+        let by_interior_point = match self.method {
+            Method::InteriorPoint => true,
+            Method::Auto => robust.patterns.len() * training.columns() <= MOST_UNKNOWNS,
+            _ => false,
+        };
+        let (answer, status, counts) = if by_interior_point {
+            self.by_interior_point(training, &robust, &mut run)
+        } else {
+            self.by_splitting(training, &robust, &mut run)?
+        };
+        let status = if answer.relative() <= self.limits.tolerance { Status::Solved } else { status };
+        let method = if by_interior_point { "interior point" } else { "ADMM" };
+        Ok(close(training, robust, answer, (method, status, counts), run))
+    }
+
+    /// No budget, or nothing to perturb: the plain program.
+    fn plain(
+        &self,
+        training: &Training,
+        patterns: &Patterns,
+        monitor: &mut Monitor,
+    ) -> Result<RobustSolution, Error> {
+        let method = self.method;
+        let solver = ConvexRelu { limits: self.limits.clone(), method, ..ConvexRelu::default() };
+        let solution = solver.solve_over(training, patterns.clone(), None, monitor)?;
+        let mut summary = solution.summary;
+        summary.certificate.kind = KIND;
+        let losses = solution.network.outputs(training);
+        let loss = |(z, y): (&f64, &f64)| training.loss().value(*z, *y);
+        Ok(RobustSolution {
+            worst_losses: losses.iter().zip(training.target()).map(loss).collect(),
+            network: solution.network,
+            blocks: solution.blocks,
+            patterns: solution.patterns,
+            robust_objective: solution.network_objective,
+            lower_bound: solution.lower_bound,
+            empty_cones: 0,
+            summary,
+        })
+    }
+
+    /// The interior-point method; weights too small to matter are set to zero.
+    fn by_interior_point(
+        &self,
+        training: &Training,
+        robust: &Robust,
+        run: &mut Run,
+    ) -> (Answer, Status, Counts) {
+        let data = Scaled::new(training, &robust.patterns, &self.budget);
+        let found = interior::solve(&data, &robust.interior, run);
+        let counts = Counts::from([("interior_iterations", found.steps)]);
+        let zero = Answer { bound: found.bound.max(0.0), ..Answer::zero(training) };
+        let all = self.answer(training, robust, Blocks(data.blocks(&found.v)), found.bound);
+        let largest = all.blocks.0.iter().map(|b| norm(&b.weights)).fold(0.0, f64::max);
+        let goal = (1.2 * all.relative()).max(self.limits.tolerance);
+        let mut answer = if zero.objective <= all.objective { zero } else { all };
+        for share in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8] {
+            let kept = answer.blocks.0.iter().filter(|b| norm(&b.weights) > share * largest);
+            let thinned = self.answer(training, robust, Blocks(kept.cloned().collect()), found.bound);
+            if thinned.relative() <= goal {
+                answer = thinned;
+                break;
+            }
+        }
+        (answer, found.status, counts)
+    }
+
+    /// A feasible point with a bound from elsewhere.
+    fn answer(&self, training: &Training, robust: &Robust, blocks: Blocks, bound: f64) -> Answer {
+        let worst = self.worst(training, &robust.patterns, &blocks);
+        let penalty: f64 = blocks.0.iter().map(|b| norm(&b.weights)).sum();
+        let objective = worst.iter().sum::<f64>() + training.beta() * penalty;
+        Answer { objective, bound, blocks, worst }
+    }
+
+    /// ADMM, its iterates repaired and certified at growing intervals.
+    fn by_splitting(
+        &self,
+        training: &Training,
+        robust: &Robust,
+        run: &mut Run,
+    ) -> Result<(Answer, Status, Counts), Error> {
+        let mut state = Splitting::new(training, &robust.patterns, self)?;
+        let mut best = Answer::zero(training);
         let (mut iterations, mut next_check) = (0u64, 25);
         let status = loop {
-            let (objective, gap) = best.as_ref().map_or((f64::NAN, 1.0), |b| (b.objective, b.relative()));
-            if let Some(status) = run.record(objective, gap, &[state.residuals.0, state.residuals.1]) {
+            let extra = [state.residuals.0, state.residuals.1];
+            if let Some(status) = run.record(best.objective, best.relative(), &extra) {
                 break status;
             }
             state.step();
             iterations += 1;
             if iterations >= next_check {
                 next_check = iterations + 25.max(iterations / 10);
-                self.improve(training, &patterns, &interior, &state, &mut best);
+                best = self.improve(training, robust, &state, best);
             }
         };
-        self.improve(training, &patterns, &interior, &state, &mut best);
-        let answer = best.unwrap_or_else(|| Answer::zero(training));
-        let status = if answer.relative() <= self.limits.tolerance { Status::Solved } else { status };
-        Ok(self.close(training, patterns, empty_cones, answer, status, run, iterations))
+        let best = self.improve(training, robust, &state, best);
+        Ok((best, status, Counts::from([("admm_iterations", iterations)])))
     }
 
     fn check(&self, training: &Training) -> Result<(), Error> {
@@ -147,6 +257,9 @@ impl RobustRelu {
                 training.columns()
             )));
         }
+        if self.method == Method::Rbcd {
+            return Err(Error::Option("robust training goes by the interior-point method or by ADMM".into()));
+        }
         if self.patterns == 0 {
             return Err(Error::Option("patterns is 0; at least one pattern is needed".into()));
         }
@@ -156,94 +269,12 @@ impl RobustRelu {
         Ok(())
     }
 
-    /// Patterns with a weight that keeps them on the whole budget, those weights, and how many had none.
-    fn sample(&self, training: &Training) -> Result<(Patterns, Vec<Vec<f64>>, usize), Error> {
-        let sampled = if self.budget.epsilon == 0.0 {
-            Patterns::sample(training, self.patterns, self.seed)?
-        } else {
-            self.candidates(training)
-        };
-        let x = training.x();
-        let d = training.columns();
-        let rows: Vec<f64> = (0..training.rows()).flat_map(|k| (0..d).map(move |j| x[(k, j)])).collect();
-        let found: Vec<Option<Vec<f64>>> = (0..sampled.len())
-            .into_par_iter()
-            .map(|i| {
-                let sign = |k: usize| if sampled.is_active(i, k) { 1.0 } else { -1.0 };
-                let signs: Vec<f64> = (0..training.rows()).map(sign).collect();
-                interior_weight(&rows, &signs, sampled.gate(i), &self.budget)
-            })
-            .collect();
-        let mut kept = sampled.clone();
-        kept.retain(|i| found[i].is_some());
-        let interior: Vec<Vec<f64>> = found.into_iter().flatten().collect();
-        let empty = sampled.len() - kept.len();
-        Ok((kept, interior, empty))
-    }
-
-    /// Patterns on the data, on perturbed data, with larger constant terms; all rows, and each class.
-    fn candidates(&self, training: &Training) -> Patterns {
-        let d = training.columns();
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut patterns = Patterns::new(training.rows());
-        let has_bias = self.budget.perturbed < d;
-        let mut normal = || -> f64 { StandardNormal.sample(&mut random) };
-        // a least-squares separator: rows of the one class and of the other; a constant: all rows
-        let mut separator = vec![0.0; d];
-        for (k, y) in training.target().iter().enumerate() {
-            separator.iter_mut().enumerate().for_each(|(j, s)| *s += y * training.x()[(k, j)]);
-        }
-        for sign in [1.0, -1.0] {
-            patterns.add(training, separator.iter().map(|s| sign * s).collect());
-        }
-        if has_bias {
-            patterns.add(training, (0..d).map(|j| if j + 1 == d { 1.0 } else { 0.0 }).collect());
-        }
-        for i in 0..self.patterns {
-            let mut gate: Vec<f64> = (0..d).map(|_| normal()).collect();
-            match i % 3 {
-                1 => {
-                    // perturbed rows
-                    let mut delta = vec![0.0; d];
-                    let shifted: Vec<f64> = (0..training.rows())
-                        .flat_map(|k| {
-                            let raw: Vec<f64> = (0..d).map(|_| normal()).collect();
-                            self.budget.worst(&raw, &mut delta);
-                            (0..d).map(|j| training.x()[(k, j)] + delta[j]).collect::<Vec<f64>>()
-                        })
-                        .collect();
-                    patterns.add_mask_of(&training.with_rows(&shifted), gate);
-                    continue;
-                }
-                2 if has_bias => gate[d - 1] *= 4.0 * (d as f64).sqrt(),
-                _ => {}
-            }
-            patterns.add(training, gate);
-        }
-        patterns
-    }
-
-    /// Repairs and certifies the current iterate, and keeps the better of it and the best so far.
-    fn improve(
-        &self,
-        training: &Training,
-        patterns: &Patterns,
-        interior: &[Vec<f64>],
-        state: &Splitting,
-        best: &mut Option<Answer>,
-    ) {
-        let blocks = self.repaired(training, patterns, interior, &state.blocks());
-        let worst = self.worst(training, patterns, &blocks);
-        let penalty: f64 = blocks.0.iter().map(|b| norm(&b.weights)).sum();
-        let objective = worst.iter().sum::<f64>() + training.beta() * penalty;
-        let bound = state.lower_bound();
-        let old = best.take().unwrap_or_else(|| Answer::zero(training));
-        let (objective, blocks, worst) = if objective < old.objective {
-            (objective, blocks, worst)
-        } else {
-            (old.objective, old.blocks, old.worst)
-        };
-        *best = Some(Answer { objective, bound: old.bound.max(bound), blocks, worst });
+    /// Repairs and certifies the current iterate: the better of it and the best so far.
+    fn improve(&self, training: &Training, robust: &Robust, state: &Splitting, old: Answer) -> Answer {
+        let blocks = self.repaired(training, &robust.patterns, &robust.interior, &state.blocks());
+        let bound = old.bound.max(state.lower_bound());
+        let new = self.answer(training, robust, blocks, bound);
+        if new.objective < old.objective { new } else { Answer { bound, ..old } }
     }
 
     /// Every non-zero block brought near its robust cone by projections, then moved along its pattern's interior weight
@@ -315,49 +346,45 @@ impl RobustRelu {
             })
             .collect()
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    fn close(
-        &self,
-        training: &Training,
-        patterns: Patterns,
-        empty_cones: usize,
-        answer: Answer,
-        status: Status,
-        run: Run,
-        iterations: u64,
-    ) -> RobustSolution {
-        let certificate = Certificate {
-            kind: "gap_over_robust_patterns",
-            value: answer.objective - answer.bound,
-            relative: answer.relative(),
-        };
-        let seconds = run.seconds();
-        let history = run.into_history();
-        let summary = Summary {
-            method: "ADMM on the robust program",
-            status,
-            objective: answer.objective,
-            certificate,
-            iterations: history.records.len().saturating_sub(1),
-            counts: Counts::from([("admm_iterations", iterations)]),
-            seconds,
-            history,
-            notes: vec![
-                "the objective is the exact worst case; the optimum over networks that switch inside the budget may be lower"
-                    .into(),
-            ],
-        };
-        RobustSolution {
-            network: answer.blocks.network(training.columns()),
-            worst_losses: answer.worst,
-            robust_objective: answer.objective,
-            lower_bound: answer.bound,
-            blocks: answer.blocks,
-            patterns,
-            empty_cones,
-            summary,
-        }
+/// The certificate's name.
+const KIND: &str = "gap_over_robust_patterns";
+
+fn close(
+    training: &Training,
+    robust: Robust,
+    answer: Answer,
+    (method, status, counts): (&'static str, Status, Counts),
+    run: Run,
+) -> RobustSolution {
+    let certificate =
+        Certificate { kind: KIND, value: answer.objective - answer.bound, relative: answer.relative() };
+    let seconds = run.seconds();
+    let history = run.into_history();
+    let summary = Summary {
+        method,
+        status,
+        objective: answer.objective,
+        certificate,
+        iterations: history.records.len().saturating_sub(1),
+        counts,
+        seconds,
+        history,
+        notes: vec![
+            "the objective is the exact worst case; the optimum over networks that switch inside the budget may be lower"
+                .into(),
+        ],
+    };
+    RobustSolution {
+        network: answer.blocks.network(training.columns()),
+        worst_losses: answer.worst,
+        robust_objective: answer.objective,
+        lower_bound: answer.bound,
+        blocks: answer.blocks,
+        patterns: robust.patterns,
+        empty_cones: robust.empty,
+        summary,
     }
 }
 
@@ -380,35 +407,4 @@ impl Answer {
         let gap = (self.objective - self.bound).max(0.0);
         if self.objective > 0.0 { gap / self.objective } else { gap }
     }
-}
-
-/// A weight with sign_k x_k'g > eps |g|* for all rows, by the perceptron with a margin; none if no margin is met.
-fn interior_weight(rows: &[f64], signs: &[f64], gate: &[f64], budget: &Budget) -> Option<Vec<f64>> {
-    let d = gate.len();
-    let scale = rows.chunks_exact(d).map(norm).fold(0.0, f64::max);
-    let mut delta = vec![0.0; d];
-    for margin in [0.1, 0.01, 0.001, 1e-5] {
-        let mut g = gate.to_vec();
-        for _ in 0..300 {
-            let length = norm(&g).max(1e-300);
-            g.iter_mut().for_each(|g| *g /= length);
-            let reach = budget.epsilon * budget.size(&g);
-            let value = |(row, sign): (&[f64], &f64)| sign * dot_serial(row, &g) - reach;
-            let worst = rows
-                .chunks_exact(d)
-                .zip(signs)
-                .enumerate()
-                .map(|(k, pair)| (value(pair), k))
-                .fold((f64::INFINITY, 0), |a, b| if b.0 < a.0 { b } else { a });
-            if worst.0 >= margin * scale || (worst.0 > 0.0 && margin <= 1e-5) {
-                return Some(g);
-            }
-            budget.worst(&g, &mut delta);
-            let row = &rows[worst.1 * d..(worst.1 + 1) * d];
-            for ((g, x), delta) in g.iter_mut().zip(row).zip(&delta) {
-                *g += (signs[worst.1] * x - delta) / scale * 0.5;
-            }
-        }
-    }
-    None
 }

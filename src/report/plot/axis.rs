@@ -123,7 +123,10 @@ fn log_marks(low: f64, high: f64) -> (f64, f64, Vec<(f64, String)>) {
         let stride = (decades / (TICKS + 1.0)).ceil() as i32;
         (first..=last).filter(|mark| mark % (3 * stride) == 0).collect()
     };
-    let marks = kept.into_iter().map(|mark| (mark_value(mark), mark_label(mark))).collect();
+    // 0.05 and 200 read better than 5e-2 and 2e2, where all ticks are numbers of that size
+    let plain = kept.iter().all(|mark| (-6..=12).contains(mark));
+    let label = |mark: i32| if plain { mark_value(mark).to_string() } else { mark_label(mark) };
+    let marks = kept.into_iter().map(|mark| (mark_value(mark), label(mark))).collect();
     (mark_value(first), mark_value(last), marks)
 }
 
@@ -173,7 +176,8 @@ mod tests {
             labels(Scale::Log, &[1e-12, 1.0]),
             ["1e-12", "1e-10", "1e-8", "1e-6", "1e-4", "1e-2", "1e0"]
         );
-        assert_eq!(labels(Scale::Log, &[0.31, 0.34]), ["2e-1", "5e-1"]);
+        assert_eq!(labels(Scale::Log, &[0.31, 0.34]), ["0.2", "0.5"]);
+        assert_eq!(labels(Scale::Log, &[5.0, 80.0]), ["5", "10", "20", "50", "100"]);
         assert_eq!(labels(Scale::Linear, &[7.0]).len(), 5);
         assert_eq!(labels(Scale::Linear, &[0.0]), ["-1.0", "-0.5", "0", "0.5", "1.0"]);
     }

@@ -20,7 +20,7 @@ type Part = fn(&Context, &mut Chapter) -> Result<(), Failure>;
 
 pub fn chapter(context: &Context) -> Result<Chapter, Failure> {
     let mut chapter = Chapter::default();
-    let parts: [Part; 4] = [iterations_against_omega, heat, shifted, configurations];
+    let parts: [Part; 5] = [iterations_against_omega, predictions, heat, shifted, configurations];
     for part in parts {
         if context.monitor().interrupted() {
             chapter.status = Status::Interrupted;
@@ -128,6 +128,63 @@ fn iterations_against_omega(context: &Context, chapter: &mut Chapter) -> Result<
         "Iterations against omega; auto and the formulas stop in the valleys",
     )?;
     section.commands.push("gradus linsolve A.mtx --method sor --omega auto".into());
+    chapter.sections.push(section);
+    Ok(())
+}
+
+/// Sweeps beside what theory says of them.
+fn predictions(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> {
+    context.say("What theory predicts")?;
+    let m = if context.full { 48 } else { 24 };
+    let operator = Operator::new(laplacian(m, m).view())?;
+    let b = rough(m * m);
+    let young = formula::young(1.0 - (std::f64::consts::PI / (m as f64 + 1.0)).cos());
+    let mut omegas: Vec<f64> = (0..50).map(|k| 1.0 + 0.02 * k as f64).chain([young, 1.99]).collect();
+    omegas.sort_by(f64::total_cmp);
+    let names = ["sweeps", "asymptotic", "near-asymptotic", "energy bound"];
+    let mut curves: Vec<Vec<(f64, f64)>> = vec![Vec::new(); names.len()];
+    let mut section = Section {
+        title: "What theory predicts".into(),
+        text: format!(
+            "SOR on the 5-point Laplacian of {m} x {m} points to a residual of 1e-8. Asymptotic: ln eps / ln rho, with rho from \
+             Young's formula. Near-asymptotic: 1 + ln eps / ln(rho + tau (1 - rho)), where tau measures how far the norm of a power \
+             of the iteration matrix is from the power of its radius. Energy bound: from the energy norm of the iteration matrix. \
+             Left of Young's omega, {young:.4}, the curve is steep, right of it gentle: overshooting is the safe side."
+        ),
+        columns: columns(&["omega", "sweeps", "asymptotic", "near-asymptotic", "energy bound", "tau"]),
+        ..Section::default()
+    };
+    for omega in omegas {
+        let solver = Relaxation { method: Method::Sor, omega: Omega::Fixed(omega), ..Relaxation::default() };
+        let sweeps = solver.solve_with(&operator, &b, None, &mut context.monitor())?.iterations as f64;
+        let told = solver.explain(&operator, &b)?;
+        let values = [Some(sweeps), told.asymptotic, told.near_asymptotic, told.bound];
+        for (curve, value) in curves.iter_mut().zip(values) {
+            curve.extend(value.map(|value| (omega, value)));
+        }
+        if omega == young || [1.0, 1.5, 1.9].iter().any(|shown| (omega - shown).abs() < 1e-9) {
+            let shown = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.0}"));
+            let tau = told.tau.map_or("-".into(), |tau| format!("{tau:.4}"));
+            let mut row = vec![format!("{omega:.4}")];
+            row.extend(values.map(shown));
+            row.push(tau);
+            section.rows.push(row);
+            chapter.runs.push(json!({
+                "experiment": "predictions", "omega": omega, "sweeps": sweeps, "asymptotic": told.asymptotic,
+                "near_asymptotic": told.near_asymptotic, "bound": told.bound, "tau": told.tau,
+            }));
+        }
+    }
+    let series = names.into_iter().zip(curves);
+    let plot = Plot {
+        x_label: "omega".into(),
+        y_label: "iterations".into(),
+        y_scale: Scale::Log,
+        series: series.map(|(name, points)| Series { name: name.into(), points }).collect(),
+        ..Plot::default()
+    };
+    figure(context, &mut section, &plot, "predictions", "Sweeps, and what theory says of them")?;
+    section.commands.push("gradus linsolve A.mtx --method sor --omega 1.9 --explain".into());
     chapter.sections.push(section);
     Ok(())
 }
@@ -312,7 +369,8 @@ fn configurations(context: &Context, chapter: &mut Chapter) -> Result<(), Failur
     context.say("Choosing the solver")?;
     let (m, steps) = if context.full { (100, 500) } else { (50, 300) };
     let matrix = laplacian(m, m);
-    let arms = [Method::Cg, Method::SsorCg, Method::IncompleteCholeskyCg, Method::Direct];
+    let arms =
+        [Method::Cg, Method::SsorCg, Method::IncompleteCholeskyCg, Method::MultigridCg, Method::Direct];
     let run = |name: &str, arms: Vec<Method>| -> Result<(Curve, Vec<f64>), Failure> {
         let mut stream = Stream::of_configurations(arms, Tracking::new);
         stream.cost = Cost::Flops;

@@ -32,17 +32,9 @@ impl<'a> Multinomial<'a> {
         self.model.loss.classes
     }
 
-    /// Mean loss at predictors z; `p` gets their softmax.
-    fn loss(&self, z: &[f64], p: &mut [f64]) -> f64 {
-        let k = self.classes();
-        let rows = z.chunks_exact(k).zip(p.chunks_exact_mut(k)).zip(&self.model.target);
-        let total: f64 = rows.map(|((z, p), &class)| self.model.loss.value(z, class, p)).sum();
-        total / self.model.target.len() as f64
-    }
-
     fn moved(&mut self) {
         let mut p = std::mem::take(&mut self.p);
-        self.value = self.loss(&self.z, &mut p);
+        self.value = self.model.mean_loss(&self.z, &mut p);
         self.p = p;
     }
 

@@ -41,11 +41,7 @@ pub fn experiment(context: &Context, chapter: &mut Chapter) -> Result<(), Failur
         let budget = Budget { epsilon, ..plain_budget };
         let mut robust = RobustRelu::new(budget);
         (robust.patterns, robust.seed) = (20, 1);
-        robust.limits = Limits {
-            tolerance: 1e-2,
-            max_iterations: if context.full { 6000 } else { 1200 },
-            time_limit: None,
-        };
+        robust.limits = Limits { tolerance: 1e-3, max_iterations: 400, time_limit: None };
         let certified = robust.solve(&training, &mut context.monitor())?;
         if certified.status == Status::Interrupted {
             chapter.status = Status::Interrupted;

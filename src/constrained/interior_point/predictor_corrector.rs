@@ -1,0 +1,210 @@
+//! Linear and convex quadratic programs: Mehrotra's predictor and corrector (1992) on the same system.
+//!
+//! The predictor is the Newton step towards mu = 0. How much of it fits between the bounds says which mu to aim at,
+//! sigma mu with sigma = (mu after the predictor / mu)^3, and its products of steps correct the linearised complementarity. Both take
+//! the same factors. No step is refused: the rows are linear, so that every step lowers the violation by the share that it goes.
+
+use super::super::error::Error;
+use super::super::solution::Outcome;
+use super::answer::Answer;
+use super::inertia::LIFT;
+use super::line_search::Taken;
+use super::phase::{Iterate, Shape};
+use super::progress::{Best, Log};
+use super::{Phase, Tools};
+use crate::control::Run;
+use crate::linalg::factor::FactorError;
+use crate::linalg::product::norm_inf;
+
+/// Distance of the start from bounds, as a multiple of their size, and as a share of the room between two.
+const PUSH: f64 = 1.0;
+const SHARE: f64 = 0.2;
+/// Multipliers of bounds at the start.
+const FIRST_MULTIPLIER: f64 = 1.0;
+/// Share of the way to the boundary that a step goes at least.
+const LEAST_TAU: f64 = 0.995;
+/// Iterations without the error halved after which the general method takes over.
+const PATIENCE: usize = 25;
+/// A linear program is unbounded where a point of this size violates no row by more than that, and the objective falls along it by
+/// this share of size times gradient.
+const FAR: f64 = 1e10;
+const FAR_VIOLATION: f64 = 1e-4;
+const LEAST_SLOPE: f64 = 1e-3;
+/// A residual of the system above this, relative to the step, is of no use.
+const USELESS_RATIO: f64 = 1e-5;
+
+/// Lengths of a step.
+#[derive(Clone, Copy)]
+struct Lengths {
+    primal: f64,
+    dual: f64,
+}
+
+impl Phase {
+    /// Solves the program if it is convex on its constraints; None where it isn't, or where progress ends.
+    ///
+    /// # Errors
+    /// Those of the factorisation.
+    pub fn solve_quadratic(
+        &mut self,
+        tools: &mut Tools,
+        run: &mut Run,
+        log: &mut Log,
+        answer: &mut Answer,
+        best: &mut Best,
+    ) -> Result<Option<Outcome>, Error> {
+        if !self.place_centrally(tools) {
+            return Ok(None);
+        }
+        let (mut least, mut since) = (f64::INFINITY, 0);
+        loop {
+            // 1. how far from a solution?
+            let error = self.judge(tools, answer);
+            best.offer(answer, &error, self.objective(tools));
+            if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
+                return Ok(Some(status.into()));
+            }
+            if self.follows_a_ray() {
+                return Ok(Some(Outcome::Diverging));
+            }
+            since = if error.error < 0.5 * least { 0 } else { since + 1 };
+            least = least.min(error.error);
+            if since > PATIENCE || !error.error.is_finite() {
+                return Ok(None);
+            }
+            // 2. the factors that predictor and corrector share
+            match self.factor_convex(tools) {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(Error::Factorization(FactorError::OutOfTime { .. })) => {
+                    return Ok(Some(Outcome::TimeLimit));
+                }
+                Err(error) => return Err(error),
+            }
+            // 3. the predictor, and where it leads
+            let mu = self.shape.mean_complementarity(&self.at, &self.step, 0.0, 0.0);
+            self.aim_at(0.0, false);
+            if !self.solve_step(tools)? {
+                return Ok(None);
+            }
+            if mu > 0.0 {
+                self.shape.tau = 1.0;
+                let affine = self.lengths();
+                let Lengths { primal, dual } = affine;
+                let reached = self.shape.mean_complementarity(&self.at, &self.step, primal, dual);
+                // 4. the corrector
+                self.aim_at((reached / mu).powi(3).min(1.0) * mu, true);
+                if !self.solve_step(tools)? {
+                    return Ok(None);
+                }
+            }
+            // 5. the step
+            self.shape.tau = LEAST_TAU.max(1.0 - mu);
+            let lengths = self.lengths();
+            if !self.move_by(tools, lengths, mu) {
+                return Ok(None);
+            }
+            log.taken(Taken { primal: lengths.primal, dual: lengths.dual, trials: 0 }, self);
+        }
+    }
+
+    /// Away from the bounds, multipliers at one. False where the functions aren't finite there.
+    fn place_centrally(&mut self, tools: &mut Tools) -> bool {
+        let nx = self.shape.nx;
+        let Phase { shape, at, .. } = self;
+        let place = |shape: &Shape, at: &mut Iterate, range: std::ops::Range<usize>| {
+            for k in range {
+                let (lower, upper) = (shape.lower[k], shape.upper[k]);
+                let room = SHARE * (upper - lower);
+                let push = |bound: f64| (PUSH * bound.abs().max(1.0)).min(room);
+                if lower.is_finite() {
+                    at.u[k] = at.u[k].max(lower + push(lower));
+                }
+                if upper.is_finite() {
+                    at.u[k] = at.u[k].min(upper - push(upper));
+                }
+            }
+        };
+        place(shape, at, 0..nx);
+        if shape.evaluate(&mut tools.model, at).is_err() {
+            return false;
+        }
+        for (k, &(row, _)) in shape.attached.iter().enumerate() {
+            at.u[nx + k] += at.residual[row as usize];
+        }
+        place(shape, at, nx..shape.count());
+        shape.lower_set.iter().for_each(|&k| at.zl[k as usize] = FIRST_MULTIPLIER);
+        shape.upper_set.iter().for_each(|&k| at.zu[k as usize] = FIRST_MULTIPLIER);
+        at.y.fill(0.0);
+        shape.evaluate(&mut tools.model, at).is_ok() && shape.differentiate(&mut tools.model, at).is_ok()
+    }
+
+    /// Factors the system; false where it takes a shift of W.
+    fn factor_convex(&mut self, tools: &mut Tools) -> Result<bool, Error> {
+        let Phase { shape, at, newton, .. } = self;
+        if newton.evaluate(shape, &mut tools.model, at).is_err() {
+            return Ok(false);
+        }
+        let found = newton.factor_at(shape, &tools.model.form, &mut tools.kkt, at)?;
+        Ok(found && newton.shifts.dw <= LIFT)
+    }
+
+    /// The right-hand side of the step towards complementarity mu, with the products of the last step if asked for.
+    fn aim_at(&mut self, mu: f64, corrected: bool) {
+        let Phase { shape, at, step, newton, .. } = self;
+        let b = &mut newton.right_hand_side;
+        b.u.iter_mut().zip(&at.dual).for_each(|(b, d)| *b = -d);
+        b.y.iter_mut().zip(&at.residual).for_each(|(b, r)| *b = -r);
+        let weight = if corrected { 1.0 } else { 0.0 };
+        for &k in &shape.lower_set {
+            let k = k as usize;
+            b.zl[k] = mu - at.zl[k] * at.below[k] - weight * step.zl[k] * step.u[k];
+        }
+        for &k in &shape.upper_set {
+            let k = k as usize;
+            b.zu[k] = mu - at.zu[k] * at.above[k] + weight * step.zu[k] * step.u[k];
+        }
+    }
+
+    fn solve_step(&mut self, tools: &mut Tools) -> Result<bool, Error> {
+        let Phase { shape, at, step, newton, .. } = self;
+        let ratio = newton.solve(shape, &tools.model.form, &mut tools.kkt, at, step)?;
+        Ok(ratio <= USELESS_RATIO)
+    }
+
+    /// Whether a linear program has gone far along a feasible direction of decrease: x itself, up to its size.
+    fn follows_a_ray(&self) -> bool {
+        let size = norm_inf(&self.at.u);
+        let linear = self.newton.hessian.iter().all(|w| *w == 0.0);
+        let slope: f64 = self.at.gradient.iter().zip(&self.at.u).map(|(g, u)| g * u).sum::<f64>();
+        linear
+            && size >= FAR
+            && norm_inf(&self.at.residual) <= FAR_VIOLATION
+            && slope <= -LEAST_SLOPE * size * norm_inf(&self.at.gradient)
+    }
+
+    /// How far the step may go: with W, primal and dual variables move together.
+    fn lengths(&self) -> Lengths {
+        let primal = self.shape.primal_limit(&self.at, &self.step.u);
+        let dual = self.shape.dual_limit(&self.at, &self.step.zl, &self.step.zu);
+        let linear = self.newton.hessian.iter().all(|w| *w == 0.0);
+        if linear {
+            Lengths { primal, dual }
+        } else {
+            Lengths { primal: primal.min(dual), dual: primal.min(dual) }
+        }
+    }
+
+    /// Takes the step; false where the functions aren't finite at its end.
+    fn move_by(&mut self, tools: &mut Tools, lengths: Lengths, mu: f64) -> bool {
+        // only for the trace and the range of multipliers
+        self.shape.mu = mu.max(f64::MIN_POSITIVE.sqrt());
+        if !(self.try_point(tools, lengths.primal) && self.differentiate_trial(tools)) {
+            return false;
+        }
+        self.move_multipliers(lengths.dual, lengths.dual);
+        std::mem::swap(&mut self.at, &mut self.trial);
+        self.shape.set_dual(&tools.model.form, &mut self.at);
+        norm_inf(&self.at.u).is_finite()
+    }
+}
