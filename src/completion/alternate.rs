@@ -90,7 +90,7 @@ impl Completion {
             Start::Cold => Progress::begin(&setup, None)?,
             Start::Model(model) => Progress::begin(&setup, Some(warm(&setup, model)?))?,
             Start::Checkpoint(checkpoint) => {
-                checkpoint.check(mark)?;
+                checkpoint.check(mark, &setup, COLUMNS.len())?;
                 for (objective, certificate, extra) in &checkpoint.records {
                     let extra: Vec<f64> = extra.iter().map(|value| value.unwrap_or(f64::NAN)).collect();
                     run.record(*objective, *certificate, &extra);

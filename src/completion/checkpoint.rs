@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observations::hash;
 use super::phase::{Kept, Progress};
+use super::state::Setup;
 use super::{Completion, Error, Observations};
 use crate::linalg::tall::{Element, TallMatrix};
 
@@ -32,11 +33,29 @@ impl Checkpoint {
         self.progress.sweeps
     }
 
-    pub(super) fn check(&self, fingerprint: u64) -> Result<(), Error> {
-        if self.fingerprint == fingerprint {
-            return Ok(());
+    /// Refuses what belongs to another run, and what no run writes: sizes that don't fit, factors that aren't finite.
+    pub(super) fn check(&self, fingerprint: u64, setup: &Setup, columns: usize) -> Result<(), Error> {
+        if self.fingerprint != fingerprint {
+            return Err(Error::Start("the checkpoint belongs to other data or other options".into()));
         }
-        Err(Error::Start("the checkpoint belongs to other data or other options".into()))
+        let progress = &self.progress;
+        let widths = setup.unknowns(0)..=setup.unknowns(setup.options.rank);
+        let factor = |x: &TallMatrix, rows: usize| {
+            x.rows() == rows && widths.contains(&x.columns()) && x.as_slice().iter().all(|v| v.is_finite())
+        };
+        let pair = |x: &TallMatrix, y: &TallMatrix| {
+            let (m, n) = (setup.problem.rows(), setup.problem.columns());
+            factor(x, m) && factor(y, n) && x.columns() == y.columns()
+        };
+        let kept = |kept: &Option<Kept<f64>>| kept.as_ref().is_none_or(|kept| pair(&kept.x, &kept.y));
+        let same = |y: &TallMatrix| factor(y, setup.problem.columns());
+        let fits = pair(&progress.x, &progress.y)
+            && kept(&progress.best)
+            && kept(&progress.fallback)
+            && progress.previous.as_ref().is_none_or(same)
+            && (progress.sweeps..=progress.sweeps.saturating_add(1)).contains(&self.records.len())
+            && self.records.iter().all(|(_, _, extra)| extra.len() == columns);
+        if fits { Ok(()) } else { Err(Error::Start("the checkpoint is damaged: its parts don't fit".into())) }
     }
 }
 

@@ -56,8 +56,7 @@ impl Source {
         if path.as_os_str() == "-" {
             let name = "standard input".to_string();
             let raw = collect(&mut io::stdin().lock(), &name, max_bytes, |e| unreadable(&name, &e))?;
-            let bytes = decompress(raw, compression_by_magic, &name, max_bytes)?;
-            return Self { name, bytes }.refuse_empty();
+            return Self::from_bytes(raw, &name, max_bytes);
         }
         let name = path.display().to_string();
         let mut file = File::open(path).map_err(|e| unreadable(&name, &e))?;
@@ -72,13 +71,33 @@ impl Source {
             match unsafe { Mmap::map(&file) } {
                 Ok(map) => Bytes::Mapped(map),
                 // Some file systems cannot map.
-                Err(_) => collect(&mut file, &name, max_bytes, |e| unreadable(&name, &e))?,
+                Err(_) => Bytes::Owned(collect(&mut file, &name, max_bytes, |e| unreadable(&name, &e))?),
             }
         } else {
             // Pipes, devices, and files that report no length, such as those under /proc.
-            collect(&mut file, &name, max_bytes, |e| unreadable(&name, &e))?
+            Bytes::Owned(collect(&mut file, &name, max_bytes, |e| unreadable(&name, &e))?)
         };
         let bytes = decompress(raw, |_| compression, &name, max_bytes)?;
+        Self { name, bytes }.refuse_empty()
+    }
+
+    /// Bytes that are in memory already: plain, or compressed as their first bytes tell, as standard input is.
+    ///
+    /// # Errors
+    /// No byte, a damaged or truncated compressed stream, more bytes than the cap.
+    ///
+    /// # Examples
+    /// ```
+    /// use gradus::read::{Source, libsvm};
+    ///
+    /// let source = Source::from_bytes(b"1 1:0.5\n-1 2:1\n".to_vec(), "download", 1 << 20)?;
+    /// let data = libsvm::parse(source.bytes(), source.name(), &Default::default())?;
+    /// assert_eq!(data.labels, [1.0, -1.0]);
+    /// # Ok::<(), gradus::read::ReadError>(())
+    /// ```
+    pub fn from_bytes(bytes: Vec<u8>, name: &str, max_bytes: u64) -> Result<Self, ReadError> {
+        let name = name.to_string();
+        let bytes = decompress(Bytes::Owned(bytes), compression_by_magic, &name, max_bytes)?;
         Self { name, bytes }.refuse_empty()
     }
 
@@ -142,9 +161,9 @@ fn decompress(
     max_bytes: u64,
 ) -> Result<Bytes, ReadError> {
     let compressed = raw.as_slice();
-    match compression(compressed) {
-        Compression::None => Ok(raw),
-        _ if compressed.is_empty() => Ok(raw),
+    let bytes = match compression(compressed) {
+        Compression::None => return Ok(raw),
+        _ if compressed.is_empty() => return Ok(raw),
         Compression::Gzip => {
             let damaged = |e: io::Error| damaged(name, "gzip", &e);
             collect(&mut flate2::bufread::MultiGzDecoder::new(compressed), name, max_bytes, damaged)
@@ -153,8 +172,9 @@ fn decompress(
             let damaged = |e: io::Error| damaged(name, "xz", &e);
             collect(&mut lzma_rust2::XzReader::new(compressed, true), name, max_bytes, damaged)
         }
-        Compression::Zstd => unzstd(compressed, name, max_bytes).map(Bytes::Owned),
-    }
+        Compression::Zstd => unzstd(compressed, name, max_bytes),
+    };
+    bytes.map(Bytes::Owned)
 }
 
 /// All frames of a zstd file, one after the other. Skippable frames are skipped, checksums are compared.
@@ -196,11 +216,11 @@ fn collect(
     name: &str,
     max_bytes: u64,
     error: impl Fn(io::Error) -> ReadError,
-) -> Result<Bytes, ReadError> {
+) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     reader.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(error)?;
     refuse_beyond(max_bytes, bytes.len(), name)?;
-    Ok(Bytes::Owned(bytes))
+    Ok(bytes)
 }
 
 fn refuse_beyond(max_bytes: u64, length: usize, name: &str) -> Result<(), ReadError> {

@@ -136,9 +136,9 @@ fn parse_records(text: &[u8], options: &Options) -> Result<Triplets, Flaw> {
             continue;
         }
         let (needed, expected) = match (options.optional_values, options.weights) {
-            (true, _) => (2, "each line has `row` and `column`, or `row`, `column` and `value`"),
+            (true, false) => (2, "each line has `row` and `column`, or `row`, `column` and `value`"),
             (false, false) => (3, "each line has `row`, `column` and `value`"),
-            (false, true) => (4, "each line has `row`, `column`, `value` and `weight`"),
+            (_, true) => (4, "each line has `row`, `column`, `value` and `weight`"),
         };
         if record.len() < needed {
             return Err(Flaw::new(place.field(0), format!("{} fields", record.len()), expected));

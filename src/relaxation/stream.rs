@@ -302,6 +302,9 @@ impl Stream {
             }
         }
         if last == End::Capped {
+            if method.has_omega() {
+                super::check_omega(omega)?;
+            }
             let done = self.engine.attempt(method, omega, system, x, stop, None, &mut watch)?;
             answer.omega = method.has_omega().then_some(omega);
             answer.add(&done);

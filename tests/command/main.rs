@@ -5,6 +5,7 @@
 mod complete;
 mod contract;
 mod fits;
+mod hostile;
 mod inputs;
 mod linsolve;
 mod losses;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use gradus::control::Monitor;
 use gradus::coordinate::block::{BlockCoordinateDescent, Partition, Rule, UpdateRule};
-use gradus::coordinate::graph::LabelPropagation;
+use gradus::coordinate::graph::{GraphError, LabelPropagation};
 use gradus::read::matrix_market::{self, Matrix};
 use serde_json::json;
 
@@ -67,8 +67,17 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     };
     let table = gradus::read::dense(&arguments.labels)?;
     let labels = labels(&arguments.labels, table.rows, table.columns, &table.values)?;
-    let problem = LabelPropagation::new(&weights, &labels)
-        .map_err(|error| Failure::Input(anyhow::anyhow!("{}: {error}", arguments.edges)))?;
+    let problem = LabelPropagation::new(&weights, &labels).map_err(|error| {
+        Failure::Input(match error {
+            GraphError::Label(node, value) => anyhow::anyhow!(
+                "{}: label {value} of node {}: the {} nodes count from 1, and each has one label at most",
+                arguments.labels,
+                node + 1,
+                weights.rows()
+            ),
+            other => anyhow::anyhow!("{}: {other}", arguments.edges),
+        })
+    })?;
     let read_seconds = started.elapsed().as_secs_f64();
     let mut monitor: Monitor = watch::monitor(&arguments.common, 1);
     let (values, summary) = match arguments.method.blocks() {

@@ -57,7 +57,11 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         match self {
             Failure::Input(error) => {
-                let _ = writeln!(io::stderr(), "error: {error:#}");
+                // words of a file may hold any byte; a terminal must not act on them
+                let escaped =
+                    |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+                let message: String = format!("{error:#}").chars().map(escaped).collect();
+                let _ = writeln!(io::stderr(), "error: {message}");
                 ExitCode::from(1)
             }
             Failure::Usage(message) => {

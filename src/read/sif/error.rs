@@ -158,7 +158,7 @@ impl fmt::Display for SifError {
         if self.line.is_some() {
             f.write_str(" ")?;
         }
-        self.kind.fmt(f)
+        f.write_str(&self.message())
     }
 }
 
@@ -173,9 +173,19 @@ impl SifError {
         Self { line: None, column: None, kind }
     }
 
+    /// What is wrong, on one line: names and words of the file may hold any byte, and reach a terminal.
+    fn message(&self) -> String {
+        let message = self.kind.to_string();
+        if !message.contains(char::is_control) {
+            return message;
+        }
+        let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        message.chars().map(escaped).collect()
+    }
+
     /// The same as the error of the reading layer, with the name of the file.
     pub fn in_file(&self, file: &str) -> ReadError {
-        let message = self.kind.to_string();
+        let message = self.message();
         // some messages say themselves what is expected
         let (problem, expected) = message
             .split_once("; ")

@@ -22,18 +22,32 @@ fn vector(file: &str, expected: usize, of_what: &str) -> Result<Vec<f64>, Failur
     )))
 }
 
+/// One number each, none of them negative.
+fn weights(file: &str, count: usize, what: &str) -> Result<Vec<f64>, Failure> {
+    let values = vector(file, count, what)?;
+    match values.iter().position(|value| *value < 0.0) {
+        None => Ok(values),
+        Some(k) => Err(Failure::Input(anyhow::anyhow!(
+            "{file}: weight {} is {}; weights must be finite and not negative",
+            k + 1,
+            values[k]
+        ))),
+    }
+}
+
 impl Arguments {
     /// Weights and offsets of the training rows, those held out left out.
     pub fn row_data(&self, rows: usize) -> Result<RowData, Failure> {
-        let read = |file: &Option<String>| -> Result<Option<Vec<f64>>, Failure> {
+        type Reader = fn(&str, usize, &str) -> Result<Vec<f64>, Failure>;
+        let read = |file: &Option<String>, reader: Reader| -> Result<Option<Vec<f64>>, Failure> {
             let Some(file) = file else { return Ok(None) };
-            let mut values = vector(file, rows, "rows")?;
+            let mut values = reader(file, rows, "rows")?;
             if let Some(k) = self.test_every {
                 values = values.iter().enumerate().filter(|(i, _)| i % k != k - 1).map(|(_, v)| *v).collect();
             }
             Ok(Some(values))
         };
-        Ok((read(&self.weights)?, read(&self.offsets)?))
+        Ok((read(&self.weights, weights)?, read(&self.offsets, vector)?))
     }
 
     /// Everything of the penalty but l1, for the columns that are used (and the one of ones) and so many rows.
@@ -41,13 +55,13 @@ impl Arguments {
         let taken = |values: Vec<f64>| -> Vec<f64> {
             used.map_or_else(|| values.clone(), |used| used.iter().map(|&j| values[j as usize]).collect())
         };
-        let weights = match &self.penalty_weights {
+        let penalty_weights = match &self.penalty_weights {
             None => None,
             Some(file) => {
-                let mut weights = taken(vector(file, columns, "features")?);
+                let mut given = taken(weights(file, columns, "features")?);
                 // the column of ones is penalised like any other
-                weights.extend(self.bias.then_some(1.0));
-                Some(weights)
+                given.extend(self.bias.then_some(1.0));
+                Some(given)
             }
         };
         let groups = match &self.groups {
@@ -59,7 +73,7 @@ impl Arguments {
             _ => self.nonnegative.then_some((0.0, f64::INFINITY)),
         };
         let l2 = self.c.map_or(self.l2, |c| 1.0 / (c * rows.max(1) as f64));
-        Ok(Shape { l2, weights, bounds, groups })
+        Ok(Shape { l2, weights: penalty_weights, bounds, groups })
     }
 }
 
