@@ -120,8 +120,9 @@ mod tests {
                 let cost = |z: f64| loss.value(z, y) + rho * (z - q) * (z - q) / 2.0;
                 prop_assert!(cost(p) <= cost(other) + 1e-10, "{loss:?}");
                 let slope = rho * (q - p);
-                // the hinge's slopes lie between -y and 0, but for rounding
-                let slope = if loss == Loss::Hinge { -y * (-y * slope).clamp(0.0, 1.0) } else { slope };
+                // slopes of classes lie between -kappa y and 0, but for rounding
+                let limit = loss.slope();
+                let slope = if loss.needs_classes() { -y * (-y * slope).clamp(0.0, limit) } else { slope };
                 prop_assert!(loss.fenchel_young(p, y, slope) <= 1e-9 * (1.0 + q.abs()), "{loss:?}");
                 prop_assert!(loss.fenchel_young(other, y, loss.derivative(other, y)).abs() <= 1e-14 * (1.0 + loss.value(other, y)));
             }
