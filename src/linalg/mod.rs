@@ -15,11 +15,10 @@
 //! - [`sketch`]: random matrices that shorten tall ones;
 //! - [`line_search`]: Armijo and strong Wolfe steps along a line;
 //! - [`tall`]: row-major matrices of few columns, such as low-rank factors;
-//! - [`truncated_svd`]: the largest singular values of sparse matrices, and their vectors.
-//! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices.
+//! - [`truncated_svd`]: the largest singular values of sparse matrices, and their vectors;
+//! - [`tridiagonal`]: extreme eigenvalues, such as those of Lanczos matrices;
 //! - [`sketch_project`]: sketch-and-project solvers of symmetric systems;
-//! - [`splitmix`]: random numbers that other programs can draw too;
-//! - [`line_search`]: Armijo and strong Wolfe steps along a line.
+//! - [`splitmix`]: random numbers that other programs can draw too.
 
 pub mod block;
 pub mod compact_bfgs;
@@ -33,6 +32,8 @@ mod gram;
 pub mod krylov;
 pub mod line_search;
 mod multiple;
+#[cfg(feature = "nalgebra")]
+mod nalgebra;
 mod normal;
 pub mod panel;
 pub mod product;
