@@ -23,9 +23,15 @@ impl Standing {
         }
     }
 
+    /// Beyond the range of doubles, in the objective or in its scale, nothing is certified.
     pub fn set_certificate(&mut self, value: f64) {
         self.certificate.value = value;
-        self.certificate.relative = if value == 0.0 { 0.0 } else { value / self.scale };
+        self.certificate.relative = match value {
+            _ if self.objective.is_infinite() || self.scale.is_infinite() => f64::INFINITY,
+            _ if self.objective.is_nan() => f64::NAN,
+            0.0 => 0.0,
+            _ => value / self.scale,
+        };
     }
 
     /// Makes all certificates relative to this number, the present one first.

@@ -323,7 +323,10 @@ impl DesignMatrix {
     pub fn row(&self, i: usize) -> VectorView<'_> {
         match &*self.storage {
             Storage::Sparse { rows, .. } => compressed(rows, i),
-            Storage::Dense { values, rows, .. } => VectorView::Dense { values: &values[i..], stride: *rows },
+            Storage::Dense { values, rows, .. } => {
+                // without columns there are no values behind the first row
+                VectorView::Dense { values: values.get(i..).unwrap_or_default(), stride: *rows }
+            }
         }
     }
 

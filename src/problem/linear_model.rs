@@ -313,7 +313,7 @@ impl LinearModel {
             self.loss_derivatives(z, s, &mut first);
             let slope: f64 = first.iter().sum();
             let size: f64 = first.iter().map(|v| v.abs()).sum();
-            if slope.abs() <= 4e-16 * size || size == 0.0 {
+            if slope.abs() <= 4e-16 * size || size == 0.0 || !size.is_finite() {
                 break;
             }
             if slope > 0.0 {
@@ -333,7 +333,7 @@ impl LinearModel {
                 };
             }
             let step = next - shift;
-            if step == 0.0 || step.abs() <= 1e-16 * shift.abs() {
+            if step == 0.0 || step.abs() <= 1e-16 * shift.abs() || !step.is_finite() {
                 break;
             }
             z.iter_mut().for_each(|z| *z += step);

@@ -147,7 +147,12 @@ fn interior_point(instance: &Instance, tolerance: f64, run: &mut Run) -> Result<
     v.chunks_exact_mut(d).filter(|w| norm(w) <= 1e-8 * largest).for_each(|w| w.fill(0.0));
     let gap = gap_at(instance, &v, Some(&point.slope));
     let solved = relative(&gap) <= tolerance;
-    let status = if solved { Status::Solved } else { point.status };
+    let status = match point.status {
+        _ if solved => Status::Solved,
+        // small blocks have been left out, and the gap has the last word
+        Status::Solved => Status::Stalled,
+        other => other,
+    };
     Ok((status, v, gap, "interior point on gated units", point.iterations))
 }
 
@@ -156,7 +161,7 @@ fn outputs(instance: &Instance, v: &[f64], rows: &mut [f64]) -> Vec<f64> {
     let Program { n, .. } = instance.program;
     panel::multiply(instance.program.x(), v, rows);
     let mut outputs = vec![0.0; n];
-    for (rows, signs) in rows.chunks_exact(n).zip(&instance.signs) {
+    for (rows, signs) in rows.chunks_exact(n.max(1)).zip(&instance.signs) {
         for ((out, z), e) in outputs.iter_mut().zip(rows).zip(signs) {
             *out += if *e > 0.0 { *z } else { 0.0 };
         }
@@ -167,7 +172,7 @@ fn outputs(instance: &Instance, v: &[f64], rows: &mut [f64]) -> Vec<f64> {
 /// X'D_i slope for every pattern.
 fn gradient(instance: &Instance, slope: &[f64], rows: &mut [f64], out: &mut [f64]) {
     let n = instance.program.n;
-    rows.par_chunks_exact_mut(n).zip(&instance.signs).for_each(|(rows, signs)| {
+    rows.par_chunks_exact_mut(n.max(1)).zip(&instance.signs).for_each(|(rows, signs)| {
         rows.iter_mut().zip(signs).zip(slope).for_each(|((r, e), g)| *r = if *e > 0.0 { *g } else { 0.0 });
     });
     panel::multiply(instance.program.x().transpose(), rows, out);

@@ -36,6 +36,9 @@ pub(super) fn search(
     seed: u64,
 ) -> Vec<Candidate> {
     let d = program.d;
+    if program.n == 0 || d == 0 {
+        return Vec::new();
+    }
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     let drawn =
         (0..random).map(|_| (0..d).map(|_| StandardNormal.sample(&mut generator)).collect::<Vec<f64>>());

@@ -124,7 +124,12 @@ impl<'a> Instance<'a> {
 
 /// One relative gap for all methods: over the objective, or absolute where that is zero.
 pub(super) fn relative(gap: &certificate::Gap) -> f64 {
-    if gap.objective > 0.0 { gap.gap / gap.objective } else { gap.gap }
+    match gap.objective {
+        // beyond the range of doubles nothing is certified
+        objective if !objective.is_finite() => f64::INFINITY,
+        objective if objective > 0.0 => gap.gap / objective,
+        _ => gap.gap,
+    }
 }
 
 /// Solves over the instance's patterns.

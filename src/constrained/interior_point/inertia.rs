@@ -123,7 +123,8 @@ impl Shifts {
                 return self.raise();
             }
             self.dc = dc(mu);
-            return true;
+            // a vanishing mu leaves no shift of the constraints
+            return self.dc > 0.0 || self.raise();
         }
         match self.trial {
             Trial::Neither if self.constraints == Verdict::Unknown => {

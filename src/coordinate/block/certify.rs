@@ -12,9 +12,14 @@ use crate::linalg::product::norm_inf;
 use crate::problem::penalty::Group;
 use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel, PairwiseModel};
 
-/// A value and its ratio to a scale; zero over zero is zero.
+/// A value and its ratio to a scale; zero over zero is zero, and an infinite scale certifies nothing.
 fn certificate(kind: &'static str, value: f64, scale: f64) -> Certificate {
-    Certificate { kind, value, relative: if value == 0.0 { 0.0 } else { value / scale } }
+    let relative = match value {
+        _ if scale.is_infinite() => f64::INFINITY,
+        0.0 => 0.0,
+        _ => value / scale,
+    };
+    Certificate { kind, value, relative }
 }
 
 /// The objective of a point that cannot be judged.

@@ -404,6 +404,9 @@ impl Answer {
     }
 
     fn relative(&self) -> f64 {
+        if !self.objective.is_finite() {
+            return f64::INFINITY;
+        }
         let gap = (self.objective - self.bound).max(0.0);
         if self.objective > 0.0 { gap / self.objective } else { gap }
     }

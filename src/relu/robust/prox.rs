@@ -52,8 +52,12 @@ impl Budget {
         }
     }
 
-    /// Projects onto the dual ball {size* <= radius}, zero on the columns that aren't perturbed.
+    /// Projects onto the dual ball {size* <= radius}, zero on the columns that aren't perturbed. Without a radius, where
+    /// rounding has left none, nothing is a number.
     pub(super) fn clip(&self, v: &mut [f64], radius: f64) {
+        if !(radius >= 0.0) {
+            return v.fill(f64::NAN);
+        }
         let (part, rest) = v.split_at_mut(self.perturbed);
         rest.fill(0.0);
         match self.norm {
