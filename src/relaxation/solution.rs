@@ -93,7 +93,11 @@ pub(super) fn finish(
     }
     let summary = Summary {
         method: solver.method.name(),
-        status: status_of(course.attempt.end),
+        status: match status_of(course.attempt.end) {
+            // norms beyond the range of doubles compare with nothing
+            Status::Solved if !relative_residual.is_finite() => Status::Stalled,
+            status => status,
+        },
         // A x = b - r
         objective: -0.5 * (dot(system.b, &x) + dot(&r, &x)),
         certificate: Certificate { kind: "relative_residual", value: residual, relative: relative_residual },
