@@ -9,15 +9,18 @@
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use gradus::constrained::{InteriorPoint, certify as certify_program};
+use gradus::completion::{Completion, Duplicates, Observations};
+use gradus::constrained::{InteriorPoint, SketchNewton, certify as certify_program};
 use gradus::control::{Limits, Monitor, Record, Status};
-use gradus::coordinate::{CoordinateDescent, Measure, certify};
+use gradus::coordinate::{CoordinateDescent, Measure, SupportVectorMachine, certify};
 use gradus::linalg::DesignMatrix;
 use gradus::problem::closures::Closures;
 use gradus::problem::loss::by_name;
-use gradus::problem::penalty::ElasticNet;
-use gradus::problem::{LinearModel, NonlinearProgram};
+use gradus::problem::penalty::{ElasticNet, Group};
+use gradus::problem::{LinearModel, MultinomialModel, NonlinearProgram};
 use gradus::relaxation::{Method, Relaxation};
+use gradus::relu::{self, ConvexRelu};
+use gradus::surrogate::Surrogate;
 use gradus::transport::{Cost, Transport, TransportProblem};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +29,7 @@ use sprs::TriMatI;
 
 /// Runs a family of problems, each from a seed of its own; a panic names the seed.
 fn soak(family: &str, one: impl Fn(&mut ChaCha8Rng)) {
-    let cases: u64 = std::env::var("GRADUS_SOAK_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(60);
+    let cases: u64 = std::env::var("GRADUS_SOAK_CASES").ok().and_then(|v| v.parse().ok()).unwrap_or(25);
     for seed in 0..cases {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let run = catch_unwind(AssertUnwindSafe(|| one(&mut random)));
@@ -272,5 +275,179 @@ fn nonlinear_programs() {
             assert_eq!(solution.status, Status::Solved);
             assert!(certify_program(&program, &solution.answer()).unwrap().kkt.error <= 1e-8);
         }
+    });
+}
+
+/// A dense matrix of normal numbers.
+fn dense(random: &mut ChaCha8Rng, n: usize, p: usize) -> DesignMatrix {
+    DesignMatrix::from_dense(n, p, (0..n * p).map(|_| normal(random)).collect()).unwrap()
+}
+
+/// Classes -1 and +1, both of them there for two rows and more.
+fn signs(random: &mut ChaCha8Rng, n: usize) -> Vec<f64> {
+    let other = |random: &mut ChaCha8Rng| if random.random_bool(0.5) { 1.0 } else { -1.0 };
+    (0..n).map(|i| if i < 2 { 1.0 - 2.0 * i as f64 } else { other(random) }).collect()
+}
+
+fn tight(tolerance: f64) -> Limits {
+    Limits { tolerance, max_iterations: 2000, time_limit: None }
+}
+
+#[test]
+fn machines_groups_and_classes() {
+    soak("machines, groups and classes", |random| {
+        let (n, p) = (random.random_range(2..30), random.random_range(1..12));
+        let (design, classes) = (dense(random, n, p), signs(random, n));
+        let (l1, l2) = (magnitude(random, -4.0, 0.0), magnitude(random, -3.0, 1.0));
+        // (objective, gap, bits) at two tolerances: the error of the first is under its gap
+        let check = |name: &str, solve: &(dyn Fn(f64) -> (f64, f64, Vec<u64>) + Sync)| {
+            let (objective, gap, _) = on_all_threads(|| solve(1e-6));
+            let best = solve(1e-11).0;
+            assert!(
+                objective - best <= gap + 1e-12 * (1.0 + best.abs()),
+                "{name}: {gap:e}, {:e}",
+                objective - best
+            );
+        };
+        check("hinge", &|tolerance| {
+            let solver = SupportVectorMachine { limits: tight(tolerance), seed: 1 };
+            let fit = solver.solve(&design, &classes, None, l2, &mut Monitor::none()).unwrap();
+            (fit.objective, fit.certificate.value, bits(&fit.coefficients))
+        });
+        let model = LinearModel::logistic(design.clone(), classes.clone(), 0.0, 0.0);
+        let groups = (0..p).step_by(3).map(|j| (j..p.min(j + 3)).collect()).collect();
+        let group = Group { l1, groups, weights: None };
+        check("groups", &|tolerance| {
+            let solver = CoordinateDescent { limits: tight(tolerance), ..Default::default() };
+            let fit = solver.solve_groups(&model, &group, None, &mut Monitor::none()).unwrap();
+            (fit.objective, fit.certificate.value, bits(&fit.coefficients))
+        });
+        let k = random.random_range(2..4);
+        let target = (0..n).map(|_| random.random_range(0..k)).collect();
+        let model = MultinomialModel::new(design.clone(), target, k, ElasticNet { l1, l2, weights: None });
+        check("softmax", &|tolerance| {
+            let solver = CoordinateDescent { limits: tight(tolerance), ..Default::default() };
+            let fit = solver.solve_multinomial(&model, None, &mut Monitor::none()).unwrap();
+            (fit.objective, fit.certificate.value, bits(&fit.coefficients))
+        });
+    });
+}
+
+#[test]
+fn low_rank_matrices() {
+    soak("completion", |random| {
+        let (m, n, k) = (random.random_range(2..20), random.random_range(2..20), random.random_range(1..3));
+        let (left, right) = (dense(random, m, k), dense(random, n, k));
+        let (mut entries, noise) = (Vec::new(), magnitude(random, -8.0, 0.0));
+        for i in 0..m {
+            for j in 0..n {
+                if random.random_bool(0.7) {
+                    let value: f64 =
+                        left.row(i).iter().zip(right.row(j).iter()).map(|(a, b)| a.1 * b.1).sum();
+                    entries.push((i as u32, j as u32, value + noise * normal(random)));
+                }
+            }
+        }
+        if entries.is_empty() || random.random_bool(0.1) {
+            entries.push((0, 0, f64::NAN));
+            assert!(Observations::new(m, n, &entries, Duplicates::Mean).is_err());
+            return;
+        }
+        let problem = Observations::new(m, n, &entries, Duplicates::Refuse).unwrap();
+        let solver = Completion {
+            rank: k,
+            ridge: magnitude(random, -4.0, 0.0),
+            limits: tight(1e-6),
+            ..Default::default()
+        };
+        let Ok(solution) = solver.solve(&problem) else { return };
+        assert!(solution.objective.is_finite() && solution.train_rmse.is_finite());
+        let again = on_all_threads(|| solver.solve(&problem).unwrap().objective.to_bits());
+        assert_eq!(again, solution.objective.to_bits());
+    });
+}
+
+#[test]
+fn networks() {
+    soak("networks", |random| {
+        let (n, d) = (random.random_range(3..20), random.random_range(1..5));
+        let (design, classes) = (dense(random, n, d), signs(random, n));
+        let losses = [relu::Loss::Squared, relu::Loss::Logistic, relu::Loss::Hinge];
+        let loss = losses[random.random_range(0..3)];
+        let training = relu::Training::new(&design, classes, loss, magnitude(random, -2.0, 1.0)).unwrap();
+        let solve = |tolerance| {
+            let solver = ConvexRelu { patterns: 8, seed: 1, limits: tight(tolerance), ..Default::default() };
+            solver.solve(&training).unwrap()
+        };
+        let (loose, best) = (solve(1e-3), solve(1e-7));
+        let slack = 1e-7 * (1.0 + best.convex_objective.abs());
+        assert!(loose.lower_bound <= best.convex_objective + slack, "{loss:?}: a bound above the optimum");
+        assert!(best.lower_bound <= loose.convex_objective + slack, "{loss:?}: a bound above a value");
+        assert!(loose.network_objective.is_finite());
+        let again = on_all_threads(|| solve(1e-3).convex_objective.to_bits());
+        assert_eq!(again, loose.convex_objective.to_bits());
+    });
+}
+
+#[test]
+fn equations() {
+    soak("equations", |random| {
+        // the nearest point to c on the sphere's intersection with a plane through its centre
+        let n = random.random_range(2..12);
+        let c: Vec<f64> = (0..n).map(|_| normal(random)).collect();
+        let start: Vec<f64> = (0..n).map(|_| normal(random)).collect();
+        let radius = magnitude(random, -2.0, 2.0);
+        let positions: Vec<(usize, usize)> = (0..2 * n).map(|k| (k / n, k % n)).collect();
+        let program = Closures::new(start)
+            .objective(
+                |x| x.iter().zip(&c).map(|(x, c)| (x - c) * (x - c) / 2.0).sum(),
+                |x, g| g.iter_mut().zip(x).zip(&c).for_each(|((g, x), c)| *g = x - c),
+            )
+            .equations(
+                2,
+                &positions,
+                |x, r| {
+                    r[0] = x.iter().map(|x| x * x).sum::<f64>() - radius * radius;
+                    r[1] = x[0] - x[1];
+                },
+                |x, j| {
+                    j.fill(0.0);
+                    j[..n].iter_mut().zip(x).for_each(|(j, x)| *j = 2.0 * x);
+                    (j[n], j[n + 1]) = (1.0, -1.0);
+                },
+            )
+            .build()
+            .unwrap();
+        let solver = SketchNewton { limits: tight(1e-8), ..Default::default() };
+        let solution = solver.solve(&program).unwrap();
+        on_all_threads(|| bits(&solver.solve(&program).unwrap().x));
+        assert!(solution.x.iter().all(|x| x.is_finite()));
+        if solution.status == Status::Solved {
+            let norm = solution.x.iter().map(|x| x * x).sum::<f64>();
+            assert!((norm - radius * radius).abs() <= 1e-6 * (1.0 + radius * radius), "off the sphere");
+        }
+    });
+}
+
+#[test]
+fn surrogates() {
+    soak("surrogates", |random| {
+        let (n, p) = (random.random_range(2..40), random.random_range(1..8));
+        let (design, classes) = (dense(random, n, p), signs(random, n));
+        let mut model = LinearModel::logistic(design, classes, 0.0, magnitude(random, -4.0, 0.0));
+        if random.random_bool(0.5) {
+            model.loss = by_name("squared").unwrap();
+        }
+        let batch = if random.random_bool(0.5) { Some(random.random_range(1..=n)) } else { None };
+        let solver = Surrogate { limits: tight(1e-8), batch, epochs: 10, seed: 1, ..Surrogate::default() };
+        let fit = solver.solve(&model).unwrap();
+        let zero = model.loss_value(&vec![0.0; n], &model.row_weights());
+        assert!(fit.objective.is_finite());
+        // small batches promise nothing about the last point, all samples do
+        if batch.is_none() {
+            assert!(fit.objective <= zero * (1.0 + 1e-12), "{} {zero}", fit.objective);
+        }
+        let again = on_all_threads(|| solver.solve(&model).unwrap().objective.to_bits());
+        assert_eq!(again, fit.objective.to_bits());
     });
 }

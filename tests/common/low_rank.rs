@@ -31,8 +31,9 @@ pub fn instance(m: usize, n: usize, k: usize, p: f64, condition: f64, noise: f64
             *value *= size * condition.powf(share);
         }
     }
-    let value =
-        |i: usize, j: usize| -> f64 { left.row(i).iter().zip(right.row(j)).map(|(a, b)| a * b).sum() };
+    let value = |i: usize, j: usize| -> f64 {
+        left.row(i).iter().zip(right.row(j)).map(|(a, b): (&f64, &f64)| a * b).sum()
+    };
     let mut entries = Vec::new();
     for i in 0..m {
         for j in 0..n {
