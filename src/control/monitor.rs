@@ -78,8 +78,7 @@ impl<'m, 'a> Run<'m, 'a> {
         let asked_to_stop = self.monitor.observer.as_mut().is_some_and(|observe| observe(&record).is_break());
         let iteration = record.iteration;
         self.history.records.push(record);
-        // an objective beyond the range of doubles solves nothing
-        if certificate <= self.limits.tolerance && !objective.is_infinite() {
+        if certificate <= self.limits.tolerance {
             Some(Status::Solved)
         } else if asked_to_stop {
             Some(Status::Interrupted)
