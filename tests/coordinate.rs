@@ -394,3 +394,15 @@ fn supports_larger_than_a_block_are_solved_block_by_block() {
     assert!(fit.nonzeros() > 2000);
     assert_eq!(fit.status, Status::Solved, "{:?}", fit.certificate);
 }
+
+#[test]
+fn numbers_whose_squares_overflow_are_never_called_solved() {
+    for (scale, intercept) in [(1e160, true), (1e160, false), (1e300, true), (1e300, false)] {
+        let design = DesignMatrix::from_dense(3, 2, vec![1.0, 2.0, -1.0, 0.5, -0.5, 3.0]).unwrap();
+        let target = vec![scale, -2.0 * scale, 3.0 * scale];
+        let model = LinearModel { intercept, ..LinearModel::lasso(design, target, 0.1) };
+        let fit = CoordinateDescent::default().solve(&model).unwrap();
+        assert!(fit.status != Status::Solved || fit.objective.is_finite(), "{scale:e}: {fit}");
+        assert!(fit.coefficients.iter().all(|x| x.is_finite()));
+    }
+}

@@ -165,3 +165,9 @@ fn empty_shapes_are_matrices_too() {
         }
     }
 }
+
+#[test]
+fn rows_of_a_dense_matrix_without_columns_are_empty() {
+    let design = DesignMatrix::from_dense(3, 0, Vec::new()).unwrap();
+    assert!((0..3).all(|i| design.row(i).iter().count() == 0));
+}

@@ -255,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn singular_matrices_without_a_barrier_parameter_run_out_of_shifts() {
+        let mut shifts = Shifts::default();
+        for _ in 0..2 {
+            shifts.start(0.0);
+        }
+        assert!(shifts.hessian == Verdict::No && shifts.constraints == Verdict::No);
+        let steps = (0..1000).take_while(|_| shifts.after_singular(0.0)).count();
+        assert!(steps < 60);
+    }
+
+    #[test]
     fn constraints_that_are_dependent_three_times_are_shifted_at_once() {
         let mut shifts = Shifts::default();
         for _ in 0..3 {
