@@ -120,6 +120,15 @@ fn the_scale_of_the_values_does_not_matter() {
         let exact: f64 = matrix.left.row(1).iter().zip(matrix.right.row(2)).map(|(a, b)| a * b).sum();
         assert!((answer.model.predict(1, 2) / scale - exact).abs() < 1e-4, "{scale:e}");
     }
+    // below the normal numbers a value has few digits, and nothing is divided by its scale
+    let entries: Vec<_> = matrix.entries.iter().map(|&(i, j, v)| (i, j, v * 1e-320)).collect();
+    let problem = observe(60, 50, &entries).unwrap();
+    for single_precision in [false, true] {
+        let options = Completion { rank: 3, ridge: 0.1, single_precision, ..Completion::default() };
+        let answer = options.solve(&problem).unwrap();
+        assert!(answer.objective.is_finite() && answer.train_rmse.is_finite(), "{single_precision}");
+        assert!(answer.model.predict(1, 2).is_finite());
+    }
 }
 
 #[test]

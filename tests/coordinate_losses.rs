@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use gradus::control::{Limits, Monitor, Status};
 use gradus::coordinate::block::{BlockCoordinateDescent, Partition, Rule, UpdateRule};
-use gradus::coordinate::graph::LabelPropagation;
+use gradus::coordinate::graph::{GraphError, LabelPropagation};
 use gradus::coordinate::{CoordinateDescent, Measure, MultinomialStart, SupportVectorMachine, path};
 use gradus::linalg::DesignMatrix;
 use gradus::linalg::factor::SparseCholesky;
@@ -430,6 +430,23 @@ fn pairwise_problems_are_solved_by_messages() {
     assert!(forest.solve_pairwise(&bad, None, &mut quiet()).is_err());
     let bad = PairwiseModel { node_weights: vec![-1.0; m * m], ..squared };
     assert!(forest.solve_pairwise(&bad, None, &mut quiet()).is_err());
+}
+
+#[test]
+fn graphs_whose_energies_leave_the_range_of_doubles_are_refused() {
+    let path =
+        |weight: f64| TriMatI::<f64, u32>::from_triplets((3, 3), vec![0, 1], vec![1, 2], vec![weight; 2]);
+    let spread =
+        |weight: f64, label: f64| LabelPropagation::new(&path(weight).to_csr(), &[(0, label), (2, label)]);
+    for (weight, label) in [(1.0, 1e160), (1e160, 1e160), (1e-160, 1e-160), (1e-300, 1e-300)] {
+        assert_eq!(spread(weight, label).unwrap_err(), GraphError::Range, "{weight:e} {label:e}");
+    }
+    for (weight, label) in [(1.0, 1e150), (1e-60, 1e-60), (1e-300, 0.0), (1e-140, 1e10)] {
+        let problem = spread(weight, label).unwrap();
+        let (values, _) =
+            problem.solve_by_conjugate_gradients(false, &Limits::default(), &mut quiet()).unwrap();
+        assert!((values[1] - label).abs() <= 1e-6 * label, "{weight:e} {label:e}: {}", values[1]);
+    }
 }
 
 #[test]

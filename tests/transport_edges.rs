@@ -4,7 +4,9 @@
 
 use gradus::control::{Limits, Monitor, Status};
 use gradus::transport::instances::instance;
-use gradus::transport::{Cost, Error, Kept, Method, Metric, ProblemError, Transport, TransportProblem};
+use gradus::transport::{
+    Cost, Error, Kept, Method, Metric, ProblemError, Transport, TransportProblem, UnbalancedTransport,
+};
 
 fn solver(method: Method, tolerance: f64) -> Transport {
     let limits = Limits { tolerance, max_iterations: 20_000, time_limit: None };
@@ -86,6 +88,34 @@ fn trivial_and_degenerate_problems_have_answers() {
         TransportProblem { cost: points, source: uniform.clone(), target: uniform, regularization: 0.05 };
     let solution = solver(Method::Auto, 1e-10).solve(&twins).unwrap();
     assert!(solution.status == Status::Solved && solution.transport_cost < 1e-3);
+}
+
+#[test]
+fn a_run_down_to_rounding_keeps_its_potentials_and_its_gap() {
+    // tolerance 0: Newton's system no longer determines a common shift of the potentials
+    let grid = TransportProblem {
+        cost: Cost::Grid { source: [3, 1], target: [3, 2], metric: Metric::Euclidean },
+        source: vec![1.0 / 3.0; 3],
+        target: vec![1.0 / 6.0; 6],
+        regularization: 0.1,
+    };
+    let solution = solver(Method::Auto, 0.0).solve(&grid).unwrap();
+    assert!(solution.target_potential.iter().all(|g| g.abs() < 10.0), "{:?}", solution.target_potential);
+    assert!(solution.certificate.value.abs() < 1e-12 && solution.marginal_error < 1e-12);
+    // without balance the gap is a sum of terms that are nowhere negative: 0 is not reached by cancellation
+    for regularization in [1e-4, 1e-2, 1.0] {
+        let problem = TransportProblem { regularization, ..grid.clone() };
+        let limits = Limits { tolerance: 0.0, max_iterations: 50, time_limit: None };
+        let unbalanced = UnbalancedTransport {
+            limits,
+            source_penalty: 100.0,
+            target_penalty: 1.0,
+            ..UnbalancedTransport::default()
+        };
+        let solution = unbalanced.solve(&problem, &mut Monitor::none()).unwrap();
+        let history = &solution.summary.history.records;
+        assert!(history.iter().all(|record| record.certificate >= 0.0), "{regularization}");
+    }
 }
 
 #[test]

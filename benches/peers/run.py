@@ -52,12 +52,13 @@ def jobs(data, quick):
 
 
 def environment(folder):
-    """The interpreter of the virtual environment, made where it is not there."""
+    """The interpreter of the virtual environment, made where it is not there; one that is there gets what it lacks."""
     python = folder / "bin" / "python"
     wanted = (HERE / "requirements.txt").read_text()
     stamp = folder / "requirements.txt"
-    if not (python.exists() and stamp.exists() and stamp.read_text() == wanted):
+    if not python.exists():
         venv.create(folder, with_pip=True)
+    if not (stamp.exists() and stamp.read_text() == wanted):
         subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
         stamp.write_text(wanted)
     return python

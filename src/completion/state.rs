@@ -76,7 +76,8 @@ impl<'a> Setup<'a> {
 
     /// Ridge of each unknown in scaled units.
     pub fn ridge(&self, unknowns: usize) -> Vec<f64> {
-        let relative = self.options.ridge / self.scale;
+        // beyond this the factors are nought to rounding, and single precision still has room
+        let relative = (self.options.ridge / self.scale).min(1e30);
         let mut ridge = vec![relative; unknowns];
         if self.options.biases {
             ridge[unknowns - 1] = self.options.bias_ridge.unwrap_or(relative);
@@ -133,10 +134,11 @@ fn deviation(values: &[f64], mean: f64) -> f64 {
     let magnitude = values.iter().map(|v| v.abs()).fold(0.0, f64::max);
     // constant values differ from their mean by rounding alone
     if !(largest > 1e-13 * magnitude) {
-        return if magnitude > 0.0 { magnitude } else { 1.0 };
+        return if magnitude > 0.0 { magnitude.max(f64::MIN_POSITIVE) } else { 1.0 };
     }
     let squares: f64 = values.iter().map(|v| ((v - mean) / largest) * ((v - mean) / largest)).sum();
-    largest * (squares / values.len() as f64).sqrt()
+    // a scale below the normal numbers has no reciprocal
+    (largest * (squares / values.len() as f64).sqrt()).max(f64::MIN_POSITIVE)
 }
 
 /// The factors; the last column of each is the bias where there are biases.

@@ -72,6 +72,18 @@ pub struct Certificate {
     pub relative: f64,
 }
 
+impl Certificate {
+    /// A measure over its scale: nothing over nothing is 0, and over a scale beyond the range of doubles nothing is certified.
+    pub fn over(kind: &'static str, value: f64, scale: f64) -> Self {
+        let relative = match value {
+            _ if scale.is_infinite() => f64::INFINITY,
+            0.0 => 0.0,
+            _ => value / scale,
+        };
+        Self { kind, value, relative }
+    }
+}
+
 /// Named counts of the work a run did (`coordinate_updates`, `hessian`, ...), in alphabetical order.
 pub type Counts = BTreeMap<&'static str, u64>;
 

@@ -32,6 +32,11 @@ pub enum GraphError {
     /// A part of the graph without a label.
     #[error("node {0} is connected to no labelled node: its value is not determined (nodes from 0)")]
     Unlabelled(usize),
+    /// Sums that are too large or too small.
+    #[error(
+        "the products of weights and labels leave the range of doubles; multiply either by a power of ten"
+    )]
+    Range,
 }
 
 /// A graph with labels, as the quadratic x'Qx / 2 - c'x of its free nodes.
@@ -50,7 +55,8 @@ impl LabelPropagation {
     /// From weights, both triangles added up and halved, and (node, value) pairs. The diagonal is ignored.
     ///
     /// # Errors
-    /// A matrix that is not square, a negative weight, a wrong label, a component without one.
+    /// A matrix that is not square, a negative weight, a wrong label, a component without one; labels and weights whose
+    /// products leave the range of doubles.
     pub fn new(weights: &CsMatI<f64, u32>, labels: &[(usize, f64)]) -> Result<Self, GraphError> {
         let n = weights.rows();
         if weights.cols() != n {
@@ -70,6 +76,8 @@ impl LabelPropagation {
             TriMatI::<f64, u32>::with_capacity((free.len(), free.len()), 2 * weights.nnz() + free.len());
         let (mut diagonal, mut linear, mut constant) = (vec![0.0; free.len()], vec![0.0; free.len()], 0.0);
         let mut neighbours: Vec<Vec<u32>> = vec![Vec::new(); n];
+        // the largest pull of a label, and whether one is lost to underflow
+        let (mut pull, mut lost): (f64, bool) = (0.0, false);
         for (&weight, (i, j)) in weights.iter() {
             let (i, j) = (i as usize, j as usize);
             if !(weight >= 0.0 && weight.is_finite()) {
@@ -91,6 +99,8 @@ impl LabelPropagation {
                     (k, value) => {
                         diagonal[k] += half;
                         linear[k] += half * value;
+                        pull = pull.max((half * value).abs());
+                        lost |= value != 0.0 && (half * value).abs() < f64::MIN_POSITIVE / f64::EPSILON;
                         constant += 0.5 * half * value * value;
                     }
                 }
@@ -98,6 +108,10 @@ impl LabelPropagation {
             if position[i] == usize::MAX && position[j] == usize::MAX {
                 constant += 0.5 * half * (values[i] - values[j]) * (values[i] - values[j]);
             }
+        }
+        let finite = constant.is_finite() && diagonal.iter().chain(&linear).all(|value| value.is_finite());
+        if !finite || (lost && pull < f64::MIN_POSITIVE / f64::EPSILON) {
+            return Err(GraphError::Range);
         }
         diagonal.iter().enumerate().for_each(|(k, &d)| triplets.add_triplet(k, k, d));
         // every free node must reach a label
@@ -166,9 +180,8 @@ impl LabelPropagation {
             let objective = half - dot(&x, c) + self.constant;
             gradient.iter_mut().zip(c).for_each(|(g, c)| *g -= c);
             let value = norm_inf(&gradient);
-            let relative = if value == 0.0 { 0.0 } else { value / scale };
-            let certificate = Certificate { kind: "gradient", value, relative };
-            if let Some(status) = run.record(objective, relative, &[products as f64]) {
+            let certificate = Certificate::over("gradient", value, scale);
+            if let Some(status) = run.record(objective, certificate.relative, &[products as f64]) {
                 break (status, certificate);
             }
             if products >= limits.max_iterations {

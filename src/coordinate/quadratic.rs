@@ -10,6 +10,9 @@ use crate::problem::penalty::{Penalty, Piece};
 
 /// Proximal passes before each Newton step.
 const PASSES: usize = 3;
+/// Rounds without a violation that is clearly smaller than all before: the rest is rounding, or slow enough to look at
+/// all columns again.
+const PATIENCE: usize = 30;
 
 /// The inner problem and its current point. Position k of a block stands for column `columns[k]`; one position more
 /// than there are columns is the intercept.
@@ -42,7 +45,8 @@ pub(super) struct Work {
 }
 
 impl Quadratic<'_> {
-    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds or once asked to stop.
+    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds, where it no longer falls, or once
+    /// asked to stop.
     pub fn solve(
         &mut self,
         target: f64,
@@ -51,8 +55,9 @@ impl Quadratic<'_> {
         should_stop: &dyn Fn() -> bool,
     ) -> Work {
         let mut work = Work::default();
+        let (mut best, mut idle) = (f64::INFINITY, 0);
         for _ in 0..rounds {
-            if should_stop() {
+            if idle >= PATIENCE || should_stop() {
                 break;
             }
             for _ in 0..PASSES {
@@ -63,9 +68,12 @@ impl Quadratic<'_> {
             }
             work.factorizations += 1;
             self.newton(workspace);
-            if self.violation() <= target {
+            let violation = self.violation();
+            if violation <= target {
                 break;
             }
+            idle = if violation < 0.9 * best { 0 } else { idle + 1 };
+            best = best.min(violation);
         }
         work
     }

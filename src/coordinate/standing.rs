@@ -25,13 +25,12 @@ impl Standing {
 
     /// Beyond the range of doubles, in the objective or in its scale, nothing is certified.
     pub fn set_certificate(&mut self, value: f64) {
-        self.certificate.value = value;
-        self.certificate.relative = match value {
-            _ if self.objective.is_infinite() || self.scale.is_infinite() => f64::INFINITY,
-            _ if self.objective.is_nan() => f64::NAN,
-            0.0 => 0.0,
-            _ => value / self.scale,
-        };
+        self.certificate = Certificate::over(self.certificate.kind, value, self.scale);
+        if self.objective.is_infinite() {
+            self.certificate.relative = f64::INFINITY;
+        } else if self.objective.is_nan() && !self.scale.is_infinite() {
+            self.certificate.relative = f64::NAN;
+        }
     }
 
     /// Makes all certificates relative to this number, the present one first.

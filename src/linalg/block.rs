@@ -6,7 +6,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::design::{DesignMatrix, VectorView};
-use super::product::{PARALLEL_ENTRIES, axpy, dot, split_by_ranges, sum_pieces};
+use super::product::{PARALLEL_ENTRIES, axpy, dot, piece_count, split_by_ranges, sum_pieces};
 
 #[derive(Debug, Clone)]
 enum Storage {
@@ -143,9 +143,7 @@ impl ColumnBlock {
     fn multiply_transpose_stored(&self, v: &[f64], out: &mut [f64]) {
         match &self.storage {
             Storage::Sparse { rows, offsets, positions, values } => {
-                let stored = positions.len();
-                let pieces =
-                    if stored < PARALLEL_ENTRIES { 1 } else { (stored / (8 * out.len() + 1)).clamp(1, 8) };
+                let pieces = piece_count(positions.len(), out.len());
                 sum_pieces(rows.len(), pieces, out, |range, sums| {
                     let ends = offsets[range.start..=range.end].windows(2);
                     for (row, ends) in rows[range].iter().zip(ends) {
@@ -189,9 +187,7 @@ impl ColumnBlock {
     fn gram_sparse(&self, weights: &[f64], gram: &mut [f64]) {
         let Storage::Sparse { rows, .. } = &self.storage else { return };
         let k = self.columns();
-        let cost = self.gram_cost();
-        // each piece owns a k x k matrix: worth it only where filling and adding those is a small part of the work
-        let pieces = if cost < PARALLEL_ENTRIES { 1 } else { (cost / (8 * k * k + 1)).clamp(1, 8) };
+        let pieces = piece_count(self.gram_cost(), k * k);
         sum_pieces(rows.len(), pieces, gram, |range, part| self.gram_sparse_piece(weights, range, part));
     }
 

@@ -57,6 +57,12 @@ where
     }
 }
 
+/// Pieces for [`sum_pieces`] over sums of `length` numbers that take so many multiplications: one, unless the work is much
+/// more than filling and adding the pieces' own sums.
+pub fn piece_count(multiplications: usize, length: usize) -> usize {
+    if multiplications < PARALLEL_ENTRIES { 1 } else { (multiplications / (8 * length + 1)).clamp(1, 8) }
+}
+
 /// x'y. Four accumulators per chunk: fast, and more accurate than one.
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "dot needs vectors of one length");

@@ -1,5 +1,7 @@
 //! Runs one method on one system, and finishes what another method left undone.
 
+use sprs::CsMatViewI;
+
 use super::attempt::{Attempt, End, Stop, System, Watch};
 use super::eisenstat::Lanczos;
 use super::sor::Kind;
@@ -32,6 +34,23 @@ impl Key {
         let operator = system.operator;
         Self { pattern: operator.pattern(), values: operator.values(), shift: operator.shift().to_bits() }
     }
+}
+
+/// What was made of a matrix: before, or now. Says whether it is new.
+fn kept<'k, T, E>(
+    slot: &'k mut Option<(Key, T)>,
+    system: System,
+    make: impl FnOnce(CsMatViewI<f64, u32>) -> Result<T, E>,
+) -> Result<(&'k T, bool), Error> {
+    let key = Key::of(system);
+    let (is_new, made) = match slot.take() {
+        Some((known, made)) if known == key => (false, made),
+        _ => {
+            let made = make(system.operator.to_csr().view());
+            (true, made.map_err(|_| Error::NotPositiveDefinite { rayleigh: f64::NAN })?)
+        }
+    };
+    Ok((&slot.insert((key, made)).1, is_new))
 }
 
 /// Steps of iterative refinement after a direct solve.
@@ -129,18 +148,10 @@ impl Engine {
         stop: Stop,
         watch: &mut Watch,
     ) -> Result<Attempt, Error> {
-        let key = Key::of(system);
         let nonzeros = system.operator.nonzeros() as f64;
-        let mut setup = 0.0;
-        if self.incomplete.as_ref().is_none_or(|(kept, _)| *kept != key) {
-            let factor = IncompleteCholesky::new(system.operator.to_csr().view())
-                .map_err(|_| Error::NotPositiveDefinite { rayleigh: f64::NAN })?;
-            setup = 4.0 * nonzeros;
-            self.incomplete = Some((key, factor));
-        }
-        let Some((_, factor)) = &self.incomplete else { return Err(Error::Option("no factor".into())) };
+        let (factor, is_new) = kept(&mut self.incomplete, system, IncompleteCholesky::new)?;
         let mut attempt = krylov::run(system, factor, 2.0 * nonzeros, x, stop, &mut self.workspace, watch);
-        attempt.flops += setup;
+        attempt.flops += if is_new { 4.0 * nonzeros } else { 0.0 };
         Ok(attempt)
     }
 
@@ -151,18 +162,11 @@ impl Engine {
         stop: Stop,
         watch: &mut Watch,
     ) -> Result<Attempt, Error> {
-        let key = Key::of(system);
-        let mut setup = 0.0;
-        if self.multigrid.as_ref().is_none_or(|(kept, _)| *kept != key) {
-            let multigrid = Multigrid::new(system.operator.to_csr().view())
-                .map_err(|_| Error::NotPositiveDefinite { rayleigh: f64::NAN })?;
-            // two products of sparse matrices a level
-            setup = 20.0 * multigrid.complexity() * system.operator.nonzeros() as f64;
-            self.multigrid = Some((key, multigrid));
-        }
-        let Some((_, cycle)) = &self.multigrid else { return Err(Error::Option("no multigrid".into())) };
+        let (cycle, is_new) = kept(&mut self.multigrid, system, Multigrid::new)?;
         let mut attempt = krylov::run(system, cycle, cycle.flops(), x, stop, &mut self.workspace, watch);
-        attempt.flops += setup;
+        // two products of sparse matrices a level
+        let setup = 20.0 * cycle.complexity() * system.operator.nonzeros() as f64;
+        attempt.flops += if is_new { setup } else { 0.0 };
         Ok(attempt)
     }
 

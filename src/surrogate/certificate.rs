@@ -82,8 +82,7 @@ impl<'a> Certifier<'a> {
             Some(model) => ("duality_gap", gap(problem, model, point)),
             None => ("gradient", norm(point.gradient)),
         };
-        let relative = if value == 0.0 { 0.0 } else { value / self.scale };
-        Certificate { kind, value, relative }
+        Certificate::over(kind, value, self.scale)
     }
 }
 

@@ -131,11 +131,14 @@ impl<'r, 'a> State<'r, 'a> {
             let tolerance = at.error.clamp(1e-3, 0.1);
             steps = laplacian.solve_by_cg(&rhs, &mut y, tolerance, 2000, &mut self.solvers)?;
         }
-        let direction = if size == 1 {
+        let mut direction: Vec<f64> = if size == 1 {
             y
         } else {
             residual.iter().zip(&at.c).enumerate().map(|(j, (r, c))| r / c + y[j / size]).collect()
         };
+        // the value does not change along constants, and at rounding the system does not determine them
+        let drift: f64 = self.reduced.b.iter().zip(&direction).map(|(b, d)| b * d).sum();
+        direction.iter_mut().for_each(|d| *d -= drift);
         self.cg_steps += steps as u64;
         self.count("cg", steps as u64);
         self.count("factorizations", u64::from(factored));

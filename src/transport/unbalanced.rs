@@ -81,7 +81,7 @@ impl UnbalancedTransport {
         let mut age = 0;
         let (at, status) = loop {
             let at = iterate(&mut state, taus);
-            let relative = at.gap() / at.primal.abs().max(at.dual.abs()).max(1e-300);
+            let relative = at.relative_gap();
             if let Some(status) = run.record(at.dual, relative, &[]) {
                 break (at, status);
             }
@@ -101,13 +101,32 @@ struct Point {
     f: Vec<f64>,
     g: Vec<f64>,
     totals: Totals,
-    primal: f64,
     dual: f64,
+    /// The primal value less the dual one.
+    gap: f64,
 }
 
 impl Point {
-    fn gap(&self) -> f64 {
-        self.primal - self.dual
+    fn primal(&self) -> f64 {
+        self.dual + self.gap
+    }
+
+    fn relative_gap(&self) -> f64 {
+        self.gap / self.primal().abs().max(self.dual.abs()).max(1e-300)
+    }
+}
+
+/// x log(x/y) - x + y, without cancellation where x is about y.
+fn divergence(x: f64, y: f64) -> f64 {
+    let d = (x - y) / y;
+    if !(x > 0.0) {
+        y
+    } else if d.abs() > 0.01 {
+        x * (x / y).ln() - x + y
+    } else {
+        // y ((1 + d) log(1 + d) - d), by its series
+        let terms = (2..10).rev().fold(0.0, |sum, k| 1.0 / f64::from(k * (k - 1)) - d * sum);
+        y * d * d * terms
     }
 }
 
@@ -130,21 +149,19 @@ fn iterate(state: &mut State, (tau_a, tau_b): (f64, f64)) -> Point {
     let at = Potentials { f: &f, g: &g, eps, reach };
     let totals = Totals::of(reduced.kernel.costs(), &at, &reduced.a, None);
     let (rows, columns) = (&totals.rows, &totals.columns);
-    let weigh = |w: &[f64], f: &[f64]| -> f64 { w.iter().zip(f).map(|(w, f)| w * f).sum() };
-    let divergence = |x: &[f64], y: &[f64]| -> f64 {
-        let term = |(x, y): (&f64, &f64)| if *x > 0.0 { x * (x / y).ln() - x + y } else { *y };
-        x.iter().zip(y).map(term).sum()
+    // <f, P1> + tau KL(P1 | a) - tau sum a (1 - e^{-f/tau}) = tau KL(P1 | a e^{-f/tau}): the gap, nowhere negative
+    let gap_of = |sums: &[f64], w: &[f64], f: &[f64], tau: f64| -> f64 {
+        let term = |((x, w), f): ((&f64, &f64), &f64)| divergence(*x, w * (-f / tau).exp());
+        tau * sums.iter().zip(w).zip(f).map(term).sum::<f64>()
     };
     let penalty = |w: &[f64], f: &[f64], tau: f64| -> f64 {
         w.iter().zip(f).map(|(w, f)| -tau * w * (-f / tau).exp_m1()).sum()
     };
     let mass: f64 = rows.iter().sum();
-    // <C, P> + eps sum P (log P - 1) = <f, P1> + <g, P'1> - eps sum P
-    let primal = weigh(rows, &f) + weigh(columns, &g) - eps * mass
-        + tau_a * divergence(rows, &reduced.a)
-        + tau_b * divergence(columns, &reduced.b);
     let dual = penalty(&reduced.a, &f, tau_a) + penalty(&reduced.b, &g, tau_b) - eps * mass;
-    Point { f, g, totals, primal, dual }
+    // for this plan <C, P> + eps sum P (log P - 1) = <f, P1> + <g, P'1> - eps sum P
+    let gap = gap_of(rows, &reduced.a, &f, tau_a) + gap_of(columns, &reduced.b, &g, tau_b);
+    Point { f, g, totals, dual, gap }
 }
 
 /// g from the column sums at (f, g).
@@ -189,15 +206,13 @@ fn close(
     }
     let seconds = run.seconds();
     let history = run.into_history();
-    let value = at.gap();
-    let relative = value / at.primal.abs().max(at.dual.abs()).max(1e-300);
     let mut counts = no_counts();
     counts.extend(state.counts);
     let summary = Summary {
         method: "unbalanced Sinkhorn",
         status,
-        objective: at.primal,
-        certificate: Certificate { kind: "duality_gap", value, relative },
+        objective: at.primal(),
+        certificate: Certificate { kind: "duality_gap", value: at.gap, relative: at.relative_gap() },
         iterations: history.records.len().saturating_sub(1),
         counts,
         seconds,

@@ -12,16 +12,6 @@ use crate::linalg::product::norm_inf;
 use crate::problem::penalty::Group;
 use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel, PairwiseModel};
 
-/// A value and its ratio to a scale; zero over zero is zero, and an infinite scale certifies nothing.
-fn certificate(kind: &'static str, value: f64, scale: f64) -> Certificate {
-    let relative = match value {
-        _ if scale.is_infinite() => f64::INFINITY,
-        0.0 => 0.0,
-        _ => value / scale,
-    };
-    Certificate { kind, value, relative }
-}
-
 /// The objective of a point that cannot be judged.
 fn undefined() -> (f64, Certificate) {
     (f64::NAN, Certificate { kind: "gradient", value: f64::NAN, relative: f64::NAN })
@@ -57,7 +47,7 @@ fn with_free_intercept(model: &LinearModel) -> Certify<'_> {
     let scale = evaluate(&origin).1;
     Box::new(move |x| {
         let (objective, value) = evaluate(x);
-        (objective, certificate("gradient", value, scale))
+        (objective, Certificate::over("gradient", value, scale))
     })
 }
 
@@ -130,7 +120,7 @@ pub(super) fn quadratic(problem: &BoxQuadratic, measure: Measure) -> Result<Cert
     let scale = if use_gap { objective.abs().max(value) } else { value };
     Ok(Box::new(move |x| {
         let (objective, value) = evaluate(x);
-        (objective, certificate(kind, value, scale))
+        (objective, Certificate::over(kind, value, scale))
     }))
 }
 
@@ -151,6 +141,6 @@ pub(super) fn pairwise(model: &PairwiseModel, measure: Measure) -> Result<Certif
     let scale = evaluate(&vec![0.0; n]).1;
     Ok(Box::new(move |x| {
         let (objective, value) = evaluate(x);
-        (objective, certificate("gradient", value, scale))
+        (objective, Certificate::over("gradient", value, scale))
     }))
 }

@@ -54,7 +54,7 @@ fn scores(state: &State, curvatures: &[f64]) -> Vec<f64> {
 /// The exact minimiser over x_i; gradient and scores of the neighbours follow. Says whether it moved.
 fn step(state: &mut State, i: usize, curvatures: &[f64], heap: &mut Heap) -> bool {
     let (g, q) = (state.gradient[i], state.bounds[i]);
-    let d = state.prox_step(&[i], q)[0];
+    let d = state.own_step(i, q);
     let goal = state.x[i] + d;
     let change = state.separable.change(i, state.x[i], goal, g + 0.5 * q * d);
     // written so that a NaN is refused too
@@ -67,13 +67,11 @@ fn step(state: &mut State, i: usize, curvatures: &[f64], heap: &mut Heap) -> boo
     // the matrix is borrowed from the smooth part, which the loop does not touch
     let State { smooth, gradient, .. } = state;
     let Some(matrix) = smooth.hessian_matrix() else { return false };
-    let offsets = matrix.indptr();
-    let row = offsets.raw_storage()[i] as usize..offsets.raw_storage()[i + 1] as usize;
-    let neighbours: Vec<usize> = matrix.indices()[row.clone()].iter().map(|&j| j as usize).collect();
-    for (&j, value) in neighbours.iter().zip(&matrix.data()[row]) {
+    for (j, value) in matrix.outer_view(i).iter().flat_map(|row| row.iter()) {
         gradient[j] += value * d;
     }
-    for j in neighbours {
+    let Some(matrix) = state.smooth.hessian_matrix() else { return false };
+    for (j, _) in matrix.outer_view(i).iter().flat_map(|row| row.iter()) {
         heap.set(j, state.decrease(j, state.gradient[j], curvatures[j]));
     }
     true

@@ -161,16 +161,17 @@ impl<'a> State<'a> {
         if let Separable::Groups(group) = self.separable {
             return self.group_step(group, block, curvature);
         }
-        let smooth = self.separable.is_smooth();
-        let one = |&i: &usize| {
-            if smooth {
-                let (slope, more) = self.smooth_part(i);
-                let (g, c) = (self.gradient[i] + slope, curvature + more);
-                return if g == 0.0 { 0.0 } else { -g / c };
-            }
-            self.separable.prox(i, self.x[i], self.gradient[i], curvature) - self.x[i]
-        };
-        block.iter().map(one).collect()
+        block.iter().map(|&i| self.own_step(i, curvature)).collect()
+    }
+
+    /// The same for one unknown, where the penalty is a sum over unknowns.
+    pub fn own_step(&self, i: usize, curvature: f64) -> f64 {
+        if self.separable.is_smooth() {
+            let (slope, more) = self.smooth_part(i);
+            let (g, c) = (self.gradient[i] + slope, curvature + more);
+            return if g == 0.0 { 0.0 } else { -g / c };
+        }
+        self.separable.prox(i, self.x[i], self.gradient[i], curvature) - self.x[i]
     }
 
     fn group_step(

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::State;
 use crate::linalg::VectorView;
-use crate::linalg::product::{PARALLEL_ENTRIES, sum_pieces};
+use crate::linalg::product::{piece_count, sum_pieces};
 
 /// Rows in one dense product.
 const ROWS: usize = 256;
@@ -82,12 +82,6 @@ impl Block {
             .map(|(&position, &value)| (position as usize, self.class[position as usize] as usize, value))
     }
 
-    /// Pieces of the rows for sums of `length` numbers that take so many multiplications: one, unless the work is much
-    /// more than filling and adding the pieces' own sums.
-    fn pieces(&self, multiplications: usize, length: usize) -> usize {
-        if multiplications < PARALLEL_ENTRIES { 1 } else { (multiplications / (8 * length + 1)).clamp(1, 8) }
-    }
-
     fn rows(&self) -> usize {
         self.offsets.len() - 1
     }
@@ -106,7 +100,8 @@ impl Block {
     pub fn gradient(&self, probabilities: &[f64], target: &[usize]) -> Vec<f64> {
         let k = self.classes;
         let mut out = vec![0.0; self.size];
-        sum_pieces(self.rows(), self.pieces(self.positions.len(), self.size), &mut out, |rows, sums| {
+        let pieces = piece_count(self.positions.len(), self.size);
+        sum_pieces(self.rows(), pieces, &mut out, |rows, sums| {
             for r in rows {
                 let (p, own) = (&probabilities[r * k..(r + 1) * k], target[r]);
                 for (position, class, value) in self.row(r) {
@@ -124,7 +119,7 @@ impl Block {
         matrix.clear();
         matrix.resize(size * size, 0.0);
         let full = 4 * self.positions.len() >= self.rows() * size;
-        let pieces = self.pieces(self.hessian_cost() as usize, size * size);
+        let pieces = piece_count(self.hessian_cost() as usize, size * size);
         sum_pieces(self.rows(), pieces, matrix, |rows, part| {
             if full {
                 self.outer_products_dense(rows.clone(), probabilities, part);
