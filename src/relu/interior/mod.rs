@@ -222,8 +222,12 @@ impl State {
     fn gap(&self, blocks: &Blocks) -> certificate::Gap {
         let d = blocks.program.d.max(1);
         let pairs = self.residual.chunks_exact(d).zip(self.z.chunks_exact(d));
-        let norms =
-            pairs.map(|(r, z)| norm(&r.iter().zip(z).map(|(r, z)| r + z).collect::<Vec<_>>())).collect();
+        let columns = pairs.zip(self.work.chunks_exact(blocks.program.n.max(1)));
+        let norms = columns.map(|((r, z), weights)| {
+            let correlation: Vec<f64> = r.iter().zip(z).map(|(r, z)| r + z).collect();
+            norm(&correlation) + certificate::rounding(blocks.program, weights)
+        });
+        let norms = norms.collect();
         let penalty = self.v.chunks_exact(d).map(norm).sum();
         certificate::from_norms(blocks.program, norms, &self.outputs, penalty, &self.loss.slope)
     }
