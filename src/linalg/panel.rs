@@ -8,6 +8,8 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use super::exponential::{Wide, dot_lanes, widest};
+
 /// Columns of a panel of a product.
 const WIDTH: usize = 16;
 /// Columns of a panel of a symmetric matrix.
@@ -36,6 +38,29 @@ pub fn multiply(a: MatRef<f64>, b: &[f64], out: &mut [f64]) {
         b.chunks(k * WIDTH).zip(out.chunks_mut(m * WIDTH)).for_each(panel);
     } else {
         parts.for_each(panel);
+    }
+}
+
+/// out_k <- x_k'v for rows x_k one after the other, on the calling thread. 2 d flops a row.
+pub fn multiply_rows(rows: &[f64], v: &[f64], out: &mut [f64]) {
+    assert_eq!(rows.len(), v.len() * out.len(), "X v: wrong lengths");
+    widest(MultiplyRows { rows, v, out });
+}
+
+struct MultiplyRows<'a> {
+    rows: &'a [f64],
+    v: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Wide for MultiplyRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, fused: bool) {
+        for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.v.len().max(1))) {
+            *out = dot_lanes(fused, row, self.v);
+        }
     }
 }
 
@@ -121,6 +146,12 @@ mod tests {
         };
         let (out, s) = run(1);
         assert_eq!((out.clone(), s.clone()), run(3));
+        let mut products = vec![0.0; 150];
+        multiply_rows(&b, &a[..k], &mut products);
+        for (row, product) in b.chunks(k).zip(&products) {
+            let plain: f64 = row.iter().zip(&a).map(|(x, v)| x * v).sum();
+            assert!((product - plain).abs() < 1e-12);
+        }
         for (i, j) in [(0, 0), (129, 149), (77, 31)] {
             let plain: f64 = (0..k).map(|l| a[l * m + i] * b[j * k + l]).sum();
             assert!((out[j * m + i] - plain).abs() < 1e-12);

@@ -26,25 +26,37 @@ pub(super) struct Gap {
     pub norms: Vec<f64>,
 }
 
-/// |Pi_K(+-X'D zeta)|, zeta = -slope, for (pattern, +), (pattern, -) one after the other. `known` holds bounds that were
-/// proved before, NaN where there is none. O(P n d), and a projection for every pattern whose plain norm exceeds beta.
-pub(super) fn norms(program: &Program, signs: &[Vec<f64>], slope: &[f64], known: &[f64]) -> Vec<f64> {
-    (0..signs.len())
-        .into_par_iter()
-        .flat_map_iter(|i| {
+/// Upper bounds of |Pi_K(+-X'D zeta)|, zeta = -slope, for (pattern, +), (pattern, -) one after the other: the norms
+/// themselves where they exceed beta. `known` holds bounds that were proved before, NaN where there is none; `active` the rows
+/// active at projections nearby, which are replaced by those of these. O(P n d), and a projection for every pattern whose
+/// plain norm exceeds beta.
+pub(super) fn norms(
+    program: &Program,
+    signs: &[Vec<f64>],
+    slope: &[f64],
+    known: &[f64],
+    active: &mut Active,
+) -> Vec<f64> {
+    active.resize_with(2 * signs.len(), Vec::new);
+    let rounding = rounding(program, slope);
+    let bounds =
+        active.par_chunks_exact_mut(2).zip(signs).enumerate().flat_map_iter(|(i, (active, signs))| {
             let mut cone = ConeProjection::default();
-            let mut correlation = correlation(program, &signs[i], slope);
-            let rounding = rounding(program, slope);
-            [2 * i, 2 * i + 1].map(|j| {
+            let mut correlation = correlation(program, signs, slope);
+            let mut bound = |side: usize| {
                 correlation.iter_mut().for_each(|c| *c = -*c);
-                match known.get(j) {
+                match known.get(2 * i + side) {
                     Some(&bound) if !bound.is_nan() => bound,
-                    _ => dual_norm(program, &signs[i], &correlation, &mut cone) + rounding,
+                    _ => dual_norm(program, signs, &correlation, &mut cone, &mut active[side]) + rounding,
                 }
-            })
-        })
-        .collect()
+            };
+            [bound(0), bound(1)]
+        });
+    bounds.collect()
 }
+
+/// The active rows of a projection for every column.
+pub(super) type Active = Vec<Vec<u32>>;
 
 /// Whether zero weights are optimal for the patterns: no projected correlation exceeds beta at zero outputs. The pattern's
 /// own weight proves most of the others wrong without a projection.
@@ -55,7 +67,7 @@ pub(super) fn zero_is_optimal(program: &Program, signs: &[Vec<f64>], inside: &[V
     if correlations.iter().zip(inside).map(along).any(|value| value > program.beta) {
         return false;
     }
-    norms(program, signs, &slope, &[]).iter().all(|&value| value <= program.beta)
+    norms(program, signs, &slope, &[], &mut Active::new()).iter().all(|&value| value <= program.beta)
 }
 
 /// What rounding can do to |sum_k w_k x_k|, computed in any order.
@@ -113,14 +125,21 @@ fn correlation(program: &Program, signs: &[f64], slope: &[f64]) -> Vec<f64> {
     c
 }
 
-/// |Pi_K(c)|, or |c| where that is at most beta already; with what rounding adds by the multipliers.
-fn dual_norm(program: &Program, signs: &[f64], c: &[f64], cone: &mut ConeProjection) -> f64 {
+/// |Pi_K(c)| or a bound of it that is at most beta, with what rounding adds by the multipliers.
+fn dual_norm(
+    program: &Program,
+    signs: &[f64],
+    c: &[f64],
+    cone: &mut ConeProjection,
+    active: &mut Vec<u32>,
+) -> f64 {
     let plain = norm(c);
     if plain <= program.beta {
         return plain;
     }
-    cone.project(&program.rows, signs, &program.norms, c);
-    let active = cone.active.iter().zip(&cone.multipliers);
-    let size: f64 = active.map(|(&k, multiplier)| program.norms[k as usize] * multiplier).sum();
+    cone.project(&program.cone(signs), c, active, program.beta);
+    active.clone_from(&cone.active);
+    let pairs = cone.active.iter().zip(&cone.multipliers);
+    let size: f64 = pairs.map(|(&k, multiplier)| program.norms[k as usize] * multiplier).sum();
     norm(&cone.projection) + (program.n as f64 + 8.0) * f64::EPSILON * size
 }
