@@ -28,6 +28,8 @@ pub(super) struct Attempt<'a, 'e, 'p> {
     pub best: Best,
     /// Whether rows are linear and the Hessian is constant.
     pub quadratic: bool,
+    /// Whether the objective is constant.
+    pub constant: bool,
     /// Whether slow progress is to be borne.
     pub patient: bool,
     /// Whether the last attempt ended for slow progress.
@@ -78,6 +80,7 @@ impl Attempt<'_, '_, '_> {
         let by_differences = self.second == SecondDerivatives::Differences;
         let mut tools = Tools { model: Model::new(self.evaluator, form, by_differences), kkt };
         tools.model.constant_hessian = self.quadratic;
+        tools.model.constant_objective = self.constant && kind == Kind::Problem;
         let mut run_phases = || -> Result<Outcome, Error> {
             let given = start.multipliers.is_some();
             let tolerance = self.solver.limits.tolerance;
@@ -90,7 +93,9 @@ impl Attempt<'_, '_, '_> {
             if self.quadratic && self.solver.predictor_corrector && kind == Kind::Problem && !warm {
                 let outcome = phase.solve_quadratic(&mut tools, run, self.log, answer, &mut self.best)?;
                 if let Some(outcome) = outcome {
-                    answer.take(&phase.shape, &mut tools.model, &phase.at);
+                    if outcome != Outcome::Optimal {
+                        phase.judge(&mut tools, answer);
+                    }
                     notes.push(phase.newton.kind_of_quadratic().into());
                     return Ok(outcome);
                 }
@@ -100,12 +105,15 @@ impl Attempt<'_, '_, '_> {
                 phase = again;
             }
             phase.crawl.patient = kind == Kind::Problem && self.patient || kind == Kind::GaussNewton;
+            phase.crawl.hasty = tools.model.constant_objective;
             let outcome = match phase.iterate(&mut tools, run, self.log, answer, &mut self.best) {
                 Err(Error::Factorization(FactorError::OutOfTime { .. })) => Outcome::TimeLimit,
                 other => other?,
             };
             self.crawled |= kind == Kind::Problem && phase.crawl.is_enough();
-            answer.take(&phase.shape, &mut tools.model, &phase.at);
+            if outcome != Outcome::Optimal {
+                phase.judge(&mut tools, answer);
+            }
             if self.quadratic && kind == Kind::Problem {
                 notes.push(phase.newton.kind_of_quadratic().into());
             }
