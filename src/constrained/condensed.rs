@@ -5,7 +5,6 @@
 //! What is factored is [N, J_k'; J_k, -diag(d_k)] of n + k rows, and the inertia of K is its inertia and one negative eigenvalue
 //! for each eliminated row. A sparse code that orders the variables early fills in m^2 entries here.
 
-use faer::MatRef;
 use sprs::CsMatViewI;
 
 use crate::linalg::factor::{DenseIndefinite, FactorError, Inertia};
@@ -121,8 +120,8 @@ impl Condensed {
     fn multiply_block(&mut self) {
         let n = self.n;
         self.products.resize(n * n, 0.0);
-        let rows = MatRef::from_column_major_slice(&self.block, n, self.block.len() / n.max(1));
-        add_outer_lower(rows, &mut self.products);
+        let all: Vec<u32> = (0..n as u32).collect();
+        add_outer_lower(&[(&all, &self.block)], n, &mut self.products);
         self.block.clear();
     }
 

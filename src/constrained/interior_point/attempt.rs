@@ -75,6 +75,8 @@ impl Attempt<'_, '_, '_> {
             answer.x.copy_from_slice(start.x.unwrap_or(self.evaluator.start()));
             return Ok(Outcome::LocallyInfeasible);
         }
+        // the answer where time is up before the first iterate
+        answer.x.copy_from_slice(start.x.unwrap_or(self.evaluator.start()));
         let mut kkt = KktMatrix::new(&form.hessian.pattern, &form.jacobian.pattern)?;
         kkt.set_deadline(run.deadline());
         let by_differences = self.second == SecondDerivatives::Differences;
@@ -125,7 +127,10 @@ impl Attempt<'_, '_, '_> {
             }
             Ok(outcome)
         };
-        let outcome = run_phases()?;
+        let outcome = match run_phases() {
+            Err(Error::Factorization(FactorError::OutOfTime { .. })) => Outcome::TimeLimit,
+            other => other?,
+        };
         self.work.factorizations += tools.kkt.factorizations();
         self.work.seconds += tools.kkt.seconds();
         Ok(outcome)
