@@ -72,8 +72,10 @@ impl Blocks<'_> {
 const TO_THE_BOUNDARY: f64 = 0.99;
 /// Size of the starting slacks as a share of loss at zero / (beta groups).
 const START: f64 = 0.1;
-/// Iterations without the gap halving after which rounding is all that is left.
+/// Iterations without the gap halving after which rounding is all that is left, once the gap is below a share of the
+/// objective: far from the optimum the bound can be nothing for long.
 const WITHOUT_HALVING: u64 = 15;
+const NEARLY_SOLVED: f64 = 1e-4;
 /// Iterations at most; a well-posed program takes 15 to 40.
 const MOST_ITERATIONS: u64 = 200;
 
@@ -104,7 +106,8 @@ pub(in crate::relu) fn solve(
         }
         let stopped = note(run, gap.objective, relative);
         let solved = (relative <= tolerance).then_some(Status::Solved);
-        let lost = stuck >= 3 || iterations >= halved.1 + WITHOUT_HALVING || relative.is_nan();
+        let at_the_end = halved.0 < NEARLY_SOLVED && iterations >= halved.1 + WITHOUT_HALVING;
+        let lost = stuck >= 3 || at_the_end || relative.is_nan();
         let stalled = (lost || iterations >= MOST_ITERATIONS).then_some(Status::Stalled);
         if let Some(status) = solved.or(stopped).or(stalled) {
             let Best { v, slope, norms, .. } = best;
