@@ -1,5 +1,5 @@
 //! Solves every problem of a folder of SIF files and prints one row of JSON each; `--limit SECONDS`, `--only NAME,..`,
-//! `--hessian exact|differences|limited-memory`, `--general` (no predictor and corrector).
+//! `--tolerance E`, `--hessian exact|differences|limited-memory`, `--general` (no predictor and corrector).
 //!
 //!     cargo run --release --example nlp_collection -- FOLDER > rows.jsonl
 
@@ -40,8 +40,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 continue;
             }
         };
-        let limits =
-            Limits { time_limit: Some(Duration::from_secs_f64(limit)), ..InteriorPoint::default().limits };
+        let own = InteriorPoint::default().limits;
+        let tolerance = value("--tolerance").map_or(Ok(own.tolerance), |text| text.parse())?;
+        let limits = Limits { tolerance, time_limit: Some(Duration::from_secs_f64(limit)), ..own };
         let solution = match (InteriorPoint {
             limits,
             second_derivatives,

@@ -570,3 +570,36 @@ fn many_rows_go_by_admm_and_too_many_are_refused_by_the_interior_point_method() 
     let error = solver.solve(&training).unwrap_err().to_string();
     assert!(error.contains("20001 rows") && error.contains("admm"), "{error}");
 }
+
+#[test]
+fn bounds_of_short_runs_hold_at_extreme_scales() {
+    // data of 1e8 and more: objectives of 1e20 and their gaps differ by nothing but rounding at first
+    for (scale, loss) in
+        [(1e8, Loss::Squared), (1e12, Loss::Squared), (1e8, Loss::Logistic), (1e-8, Loss::Squared)]
+    {
+        let plain = random(30, 4, loss, 1.0, 11);
+        let x = plain.x();
+        let values: Vec<f64> =
+            (0..4).flat_map(|j| x.col(j).iter().map(|v| scale * v).collect::<Vec<_>>()).collect();
+        let design = DesignMatrix::from_dense(30, 4, values).unwrap();
+        let training = Training::new(&design, plain.target().to_vec(), loss, 1.0).unwrap();
+        let patterns = Patterns::sample(&training, 10, 1).unwrap();
+        for method in [Method::InteriorPoint, Method::Admm] {
+            let run = |most: usize| {
+                let limits = Limits { tolerance: 1e-10, max_iterations: most, time_limit: None };
+                let solver = ConvexRelu { limits, method, ..ConvexRelu::default() };
+                solver.solve_over(&training, patterns.clone(), None, &mut Monitor::none()).unwrap()
+            };
+            let long = run(300);
+            for most in [0, 1, 2, 5, 10, 20] {
+                let short = run(most);
+                assert!(
+                    short.lower_bound <= long.convex_objective * (1.0 + 1e-12),
+                    "{method:?} {loss:?} {scale:e}: after {most} iterations at least {:e}, in truth at most {:e}",
+                    short.lower_bound,
+                    long.convex_objective
+                );
+            }
+        }
+    }
+}

@@ -57,7 +57,7 @@ def main():
     text = ["# The CUTEst collection by the interior point", "",
             f"{len(rows)} problems at their files' default sizes, {arguments.limit:g} s each, one thread. *Optimal* means E <= 1e-8, recomputed by `certify`",
             "from x and the multipliers, with the bounds as they are in the file. Made by", "",
-            "    python3 benches/peers/nlp_collection.py FOLDER --peers RESULTS.json", "",
+            f"    python3 benches/peers/nlp_collection.py FOLDER --limit {arguments.limit:g} --peers RESULTS.json", "",
             "| outcome | problems |", "| --- | --- |"]
     text += [f"| {outcome} | {count} |" for outcome, count in outcomes.most_common()]
     uncertified = [row["name"] for row in rows.values() if row["outcome"] == "Optimal" and not row["certified"]]

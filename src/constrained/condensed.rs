@@ -8,11 +8,16 @@
 use sprs::CsMatViewI;
 
 use crate::linalg::factor::{DenseIndefinite, FactorError, Inertia};
+use crate::linalg::panel::add_outer_lower;
 
 /// Rows are kept where d_i is at most this share of the squared norm of the row.
 const KEPT: f64 = 1e-6;
 /// At most so many rows are kept per variable, unless their d_i is zero.
 const MOST_KEPT: usize = 2;
+/// Rows are long where one column in so many holds an entry.
+const LONG: usize = 2;
+/// Long rows that are multiplied at once.
+const BLOCK: usize = 256;
 /// Marks a row that is eliminated.
 const ELIMINATED: u32 = u32::MAX;
 
@@ -28,6 +33,9 @@ pub(super) struct Condensed {
     /// Rows without a diagonal.
     equations: usize,
     matrix: Vec<f64>,
+    /// Long rows, scaled, one after the other, and the sum of their products.
+    block: Vec<f64>,
+    products: Vec<f64>,
     factors: DenseIndefinite,
     right: Vec<f64>,
 }
@@ -77,6 +85,10 @@ impl Condensed {
                 self.matrix[place * size + place] = -self.pivots[row];
                 continue;
             }
+            if LONG * columns.len() >= n {
+                self.add_long_row(self.pivots[row].sqrt().recip(), columns, values);
+                continue;
+            }
             let weight = 1.0 / self.pivots[row];
             for (k, (&column, &value)) in columns.iter().zip(values).enumerate() {
                 let scaled = weight * value;
@@ -87,9 +99,46 @@ impl Condensed {
                 }
             }
         }
+        self.add_products();
         let mut inertia = self.factors.factor(size, &self.matrix)?;
         inertia.negative += m - (size - n);
         Ok(inertia)
+    }
+
+    /// Takes in a row with few gaps: a block of those is multiplied at once, which is faster the more there are.
+    fn add_long_row(&mut self, weight: f64, columns: &[u32], values: &[f64]) {
+        let start = self.block.len();
+        self.block.resize(start + self.n, 0.0);
+        for (&column, &value) in columns.iter().zip(values) {
+            self.block[start + column as usize] = weight * value;
+        }
+        if self.block.len() >= BLOCK * self.n {
+            self.multiply_block();
+        }
+    }
+
+    fn multiply_block(&mut self) {
+        let n = self.n;
+        self.products.resize(n * n, 0.0);
+        let all: Vec<u32> = (0..n as u32).collect();
+        add_outer_lower(&[(&all, &self.block)], n, &mut self.products);
+        self.block.clear();
+    }
+
+    /// Adds the products of all long rows to the matrix.
+    fn add_products(&mut self) {
+        if !self.block.is_empty() {
+            self.multiply_block();
+        }
+        let (n, size) = (self.n, self.size);
+        if self.products.is_empty() {
+            return;
+        }
+        for (j, own) in self.products.chunks_exact(n).enumerate() {
+            let column = &mut self.matrix[j * size + j..j * size + n];
+            column.iter_mut().zip(&own[j..]).for_each(|(entry, product)| *entry += product);
+        }
+        self.products.clear();
     }
 
     /// Chooses the rows to be kept.
@@ -150,5 +199,60 @@ impl Condensed {
             };
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sprs::CsMatI;
+
+    /// Lower triangle of K for n variables and m rows: one row in three short, one in five without a diagonal until n / 2 of them.
+    fn system(n: usize, m: usize) -> CsMatI<f64, u32> {
+        let (mut offsets, mut columns, mut values) = (vec![0u32], Vec::new(), Vec::new());
+        let entry = |i: usize, j: usize| ((7 * i + 3 * j) as f64 + 0.37 * (i * j) as f64).sin();
+        for j in 0..n {
+            columns.push(j as u32);
+            values.push(2.0 + entry(j, j));
+            offsets.push(columns.len() as u32);
+        }
+        let mut equations = 0;
+        for i in 0..m {
+            let short = i % 3 == 0;
+            for j in (0..n).filter(|j| !short || j % 7 == i % 7) {
+                columns.push(j as u32);
+                values.push(entry(i, j));
+            }
+            let equation = i % 5 == 1 && equations < n / 2;
+            equations += usize::from(equation);
+            columns.push((n + i) as u32);
+            values.push(if equation { 0.0 } else { -1.0 - 0.01 * i as f64 });
+            offsets.push(columns.len() as u32);
+        }
+        CsMatI::new((n + m, n + m), offsets, columns, values)
+    }
+
+    #[test]
+    fn long_and_short_rows_give_the_factors_of_the_whole() {
+        for (n, m) in [(9, 40), (24, 700)] {
+            let k = system(n, m);
+            let mut condensed = Condensed::default();
+            let inertia = condensed.factor(n, k.view()).unwrap();
+            assert_eq!((inertia.positive, inertia.negative, inertia.zero), (n, m, 0));
+            let b: Vec<f64> = (0..n + m).map(|i| (0.7 * i as f64).cos()).collect();
+            let mut x = vec![0.0; n + m];
+            condensed.solve(k.view(), &b, &mut x).unwrap();
+            let mut residual = b.clone();
+            for (row, entries) in k.outer_iterator().enumerate() {
+                for (column, value) in entries.iter() {
+                    residual[row] -= value * x[column];
+                    if column != row {
+                        residual[column] -= value * x[row];
+                    }
+                }
+            }
+            let worst = residual.iter().fold(0.0f64, |a, r| a.max(r.abs()));
+            assert!(worst < 1e-10, "{n} {m}: {worst}");
+        }
     }
 }

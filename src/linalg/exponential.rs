@@ -202,16 +202,22 @@ impl Wide for Dot<'_> {
 
     #[inline(always)]
     fn run(self, fused: bool) -> f64 {
-        let mut lanes = [0.0; LANES];
-        let (xs, ys) = (self.0.chunks_exact(LANES), self.1.chunks_exact(LANES));
-        let tail: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
-        for (a, b) in xs.zip(ys) {
-            for k in 0..LANES {
-                lanes[k] = multiply_add(fused, a[k], b[k], lanes[k]);
-            }
-        }
-        add_lanes(&lanes) + tail
+        dot_lanes(fused, self.0, self.1)
     }
+}
+
+/// x'y with sixteen accumulators, for work that runs under [`widest`].
+#[inline(always)]
+pub fn dot_lanes(fused: bool, x: &[f64], y: &[f64]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let tail: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in xs.zip(ys) {
+        for k in 0..LANES {
+            lanes[k] = multiply_add(fused, a[k], b[k], lanes[k]);
+        }
+    }
+    add_lanes(&lanes) + tail
 }
 
 /// y <- y + alpha x.

@@ -8,6 +8,8 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
+use super::exponential::{Wide, dot_lanes, widest};
+
 /// Columns of a panel of a product.
 const WIDTH: usize = 16;
 /// Columns of a panel of a symmetric matrix.
@@ -39,18 +41,55 @@ pub fn multiply(a: MatRef<f64>, b: &[f64], out: &mut [f64]) {
     }
 }
 
-/// The lower triangle of S <- S + Y Y' for Y (n x c), S (n x n); some entries above the diagonal change too. n^2 c flops.
-pub fn add_outer_lower(y: MatRef<f64>, s: &mut [f64]) {
-    let n = y.nrows();
+/// out_k <- x_k'v for rows x_k one after the other, on the calling thread. 2 d flops a row.
+pub fn multiply_rows(rows: &[f64], v: &[f64], out: &mut [f64]) {
+    assert_eq!(rows.len(), v.len() * out.len(), "X v: wrong lengths");
+    widest(MultiplyRows { rows, v, out });
+}
+
+struct MultiplyRows<'a> {
+    rows: &'a [f64],
+    v: &'a [f64],
+    out: &'a mut [f64],
+}
+
+impl Wide for MultiplyRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, fused: bool) {
+        for (out, row) in self.out.iter_mut().zip(self.rows.chunks_exact(self.v.len().max(1))) {
+            *out = dot_lanes(fused, row, self.v);
+        }
+    }
+}
+
+/// The lower triangle of S[R, R] <- S[R, R] + Y Y' for pairs of ascending rows R and Y (|R| x c), one pair after the other,
+/// S (n x n). |R|^2 c flops a pair.
+pub fn add_outer_lower(parts: &[(&[u32], &[f64])], n: usize, s: &mut [f64]) {
     assert_eq!(s.len(), n * n, "S + Y Y': wrong lengths");
-    if n == 0 || y.ncols() == 0 {
+    if n == 0 {
         return;
     }
-    s.par_chunks_mut(n * SQUARE).enumerate().for_each(|(p, s)| {
-        let (start, width) = (p * SQUARE, s.len() / n);
-        let s = MatMut::from_column_major_slice_mut(s, n, width).subrows_mut(start, n - start);
-        let (below, own) = (y.subrows(start, n - start), y.subrows(start, width));
-        matmul(s, Accum::Add, below, own.transpose(), 1.0, Par::Seq);
+    s.par_chunks_mut(n * SQUARE).enumerate().for_each_init(Vec::new, |product, (p, s)| {
+        let start = (p * SQUARE) as u32;
+        let end = start + (s.len() / n) as u32;
+        for (rows, y) in parts {
+            let (first, last) = (rows.partition_point(|r| *r < start), rows.partition_point(|r| *r < end));
+            let (height, width) = (rows.len() - first, last - first);
+            if width == 0 {
+                continue;
+            }
+            product.resize(height * width, 0.0);
+            let y = MatRef::from_column_major_slice(y, rows.len(), y.len() / rows.len());
+            let (below, own) = (y.subrows(first, height), y.subrows(first, width));
+            let out = MatMut::from_column_major_slice_mut(&mut product[..height * width], height, width);
+            matmul(out, Accum::Replace, below, own.transpose(), 1.0, Par::Seq);
+            for (j, column) in product.chunks_exact(height).take(width).enumerate() {
+                let target = &mut s[(rows[first + j] - start) as usize * n..][..n];
+                rows[first + j..].iter().zip(&column[j..]).for_each(|(&i, v)| target[i as usize] += v);
+            }
+        }
     });
 }
 
@@ -92,24 +131,36 @@ mod tests {
         let (m, k, c) = (130, 37, 150);
         let (a, b) = (numbers(m * k, 1), numbers(k * c, 2));
         let view = MatRef::from_column_major_slice(&a, m, k);
+        let all: Vec<u32> = (0..m as u32).collect();
+        let odd: Vec<u32> = (1..m as u32).step_by(2).collect();
+        let few = numbers(odd.len() * 3, 5);
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
                 let mut out = vec![f64::NAN; m * c];
                 multiply(view, &b, &mut out);
                 let mut s = vec![0.0; m * m];
-                add_outer_lower(view, &mut s);
+                add_outer_lower(&[(&all, &a), (&odd, &few)], m, &mut s);
                 (out, s)
             })
         };
         let (out, s) = run(1);
         assert_eq!((out.clone(), s.clone()), run(3));
+        let mut products = vec![0.0; 150];
+        multiply_rows(&b, &a[..k], &mut products);
+        for (row, product) in b.chunks(k).zip(&products) {
+            let plain: f64 = row.iter().zip(&a).map(|(x, v)| x * v).sum();
+            assert!((product - plain).abs() < 1e-12);
+        }
         for (i, j) in [(0, 0), (129, 149), (77, 31)] {
             let plain: f64 = (0..k).map(|l| a[l * m + i] * b[j * k + l]).sum();
             assert!((out[j * m + i] - plain).abs() < 1e-12);
         }
-        for (i, j) in [(0, 0), (129, 3), (129, 129), (100, 64)] {
-            let plain: f64 = (0..k).map(|l| a[l * m + i] * a[l * m + j]).sum();
+        for (i, j) in [(0, 0), (129, 3), (129, 129), (100, 64), (65, 2), (99, 97)] {
+            let mut plain: f64 = (0..k).map(|l| a[l * m + i] * a[l * m + j]).sum();
+            if i % 2 == 1 && j % 2 == 1 {
+                plain += (0..3).map(|l| few[l * odd.len() + i / 2] * few[l * odd.len() + j / 2]).sum::<f64>();
+            }
             assert!((s[j * m + i] - plain).abs() < 1e-12);
         }
     }

@@ -120,7 +120,7 @@ impl GatedRelu {
                 "gated units are another model than a ReLU network: objectives do not compare".into(),
             ],
         };
-        Ok(GatedSolution { network, gates, lower_bound: gap.objective - gap.gap, summary })
+        Ok(GatedSolution { network, gates, lower_bound: gap.bound, summary })
     }
 }
 
@@ -188,7 +188,8 @@ fn gap_at(instance: &Instance, v: &[f64], slope: Option<&[f64]>) -> Gap {
     let slope = slope.unwrap_or(&own);
     let mut correlations = vec![0.0; v.len()];
     gradient(instance, slope, &mut rows, &mut correlations);
-    let norms = correlations.chunks_exact(d).map(norm).collect();
+    let rounding = certificate::rounding(program, slope);
+    let norms = correlations.chunks_exact(d).map(|c| norm(c) + rounding).collect();
     certificate::from_norms(program, norms, &z, v.chunks_exact(d).map(norm).sum(), slope)
 }
 

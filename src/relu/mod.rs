@@ -328,7 +328,7 @@ impl solve::Instance<'_> {
             network_objective,
             cone_violation: evaluation.violation,
             largest_activation: evaluation.largest,
-            lower_bound: evaluation.objective - gap,
+            lower_bound: feasible.gap.bound,
             level,
             pricing_ratio: None,
             patterns: self.patterns.clone(),

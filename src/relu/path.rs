@@ -14,7 +14,7 @@ pub fn beta_max(training: &Training, patterns: &Patterns) -> Result<f64, Error> 
     let instance = Instance::new(&tiny, patterns)?;
     let program = &instance.program;
     let slope: Vec<f64> = program.y.iter().map(|&y| program.loss.derivative(0.0, y)).collect();
-    let norms = certificate::norms(program, &instance.signs, &slope, &[]);
+    let norms = certificate::norms(program, &instance.signs, &slope, &[], &mut certificate::Active::new());
     Ok(program.scale * norms.iter().fold(0.0f64, |m, v| m.max(*v)))
 }
 

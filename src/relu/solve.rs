@@ -3,12 +3,13 @@
 use rayon::prelude::*;
 
 use super::admm::{Admm, Splitting};
+use super::certificate::{self, Active};
 use super::interior::{self, Group};
 use super::network::{Block, Blocks, Network};
 use super::rbcd::{BlockSteps, Rbcd};
 use super::training::{Program, Training};
 use super::woodbury::DENSE_ROWS;
-use super::{Error, Method, Patterns, certificate};
+use super::{Error, Method, Patterns};
 use crate::control::{Run, Status};
 use crate::linalg::cone_projection::ConeProjection;
 use crate::linalg::product::norm;
@@ -74,24 +75,39 @@ impl<'a> Instance<'a> {
         outputs
     }
 
-    /// Every block projected onto its cone: the nearest feasible point.
-    pub fn repair(&self, v: &mut [f64], work: &mut Work) {
+    /// Every block projected onto its cone: the nearest feasible point. `active` holds the rows active at projections nearby,
+    /// which are replaced by those of these.
+    pub fn repair(&self, v: &mut [f64], active: &mut Active, work: &mut Work) {
         let Program { d, .. } = self.program;
         work.projections += v.chunks_exact(d).filter(|v| v.iter().any(|&v| v != 0.0)).count() as u64;
-        v.par_chunks_exact_mut(d).enumerate().for_each_init(ConeProjection::default, |cone, (j, v)| {
+        active.resize_with(self.columns(), Vec::new);
+        let columns = v.par_chunks_exact_mut(d).zip(active).enumerate();
+        columns.for_each_init(ConeProjection::default, |cone, (j, (v, active))| {
             if v.iter().any(|&v| v != 0.0) {
-                cone.project(&self.program.rows, &self.signs[j / 2], &self.program.norms, v);
+                cone.project(&self.program.cone(&self.signs[j / 2]), v, active, 0.0);
                 v.copy_from_slice(&cone.projection);
+                active.clone_from(&cone.active);
             }
         });
     }
 
     /// The gap at a feasible point; the slope is that of the outputs unless one is given.
     pub fn certify(&self, v: Vec<f64>, slope: Option<Vec<f64>>, known: &[f64]) -> Feasible {
+        self.certify_near(v, slope, known, &mut Active::new())
+    }
+
+    /// The same, with projections that start from the rows that were active before.
+    fn certify_near(
+        &self,
+        v: Vec<f64>,
+        slope: Option<Vec<f64>>,
+        known: &[f64],
+        active: &mut Active,
+    ) -> Feasible {
         let outputs = self.outputs(&v);
         let at = |(&z, &y): (&f64, &f64)| self.program.loss.derivative(z, y);
         let slope = slope.unwrap_or_else(|| outputs.iter().zip(&self.program.y).map(at).collect());
-        let norms = certificate::norms(&self.program, &self.signs, &slope, known);
+        let norms = certificate::norms(&self.program, &self.signs, &slope, known, active);
         let penalty = v.chunks_exact(self.program.d.max(1)).map(norm).sum();
         let gap = certificate::from_norms(&self.program, norms, &outputs, penalty, &slope);
         Feasible { v, slope, gap }
@@ -197,10 +213,12 @@ fn splitting(
     work: &mut Work,
 ) -> Result<(Status, Feasible), Error> {
     let mut state = Splitting::new(&instance.program, instance.patterns, &instance.signs, admm)?;
-    let mut best = instance.certify(vec![0.0; instance.program.d * instance.columns()], None, &[]);
+    let mut checks = Checks::default();
+    let zero = vec![0.0; instance.program.d * instance.columns()];
+    let mut best = instance.certify_near(zero, None, &[], &mut checks.norms);
     if let Some(start) = start {
         state.warm(&by_sign(&start, instance.program.d));
-        let repaired = checked(instance, start, None, work);
+        let repaired = checks.check(instance, start, None, work);
         if repaired.gap.objective < best.gap.objective {
             best = repaired;
         }
@@ -213,8 +231,8 @@ fn splitting(
         let stopped = run.record(best.gap.objective, relative(&best.gap), &extra);
         if let Some(status) = stopped {
             if status != Status::Solved {
-                best =
-                    better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
+                let last = paired(&state.blocks(), instance);
+                best = better(best, checks.check(instance, last, state.slope(), work));
             }
             let solved = relative(&best.gap) <= run.limits().tolerance;
             return Ok((if solved { Status::Solved } else { status }, best));
@@ -229,15 +247,31 @@ fn splitting(
         }
         if work.admm >= next_check {
             next_check = work.admm + 25.max(work.admm / 8);
-            best = better(best, checked(instance, paired(&state.blocks(), instance), state.slope(), work));
+            let blocks = paired(&state.blocks(), instance);
+            best = better(best, checks.check(instance, blocks, state.slope(), work));
         }
     }
 }
 
-/// A point repaired and certified.
-fn checked(instance: &Instance, mut v: Vec<f64>, slope: Option<Vec<f64>>, work: &mut Work) -> Feasible {
-    instance.repair(&mut v, work);
-    instance.certify(v, slope, &[])
+/// The rows active at the projections of the last check: most of them are those of the next.
+#[derive(Default)]
+struct Checks {
+    repairs: Active,
+    norms: Active,
+}
+
+impl Checks {
+    /// A point repaired and certified.
+    fn check(
+        &mut self,
+        instance: &Instance,
+        mut v: Vec<f64>,
+        slope: Option<Vec<f64>>,
+        work: &mut Work,
+    ) -> Feasible {
+        instance.repair(&mut v, &mut self.repairs, work);
+        instance.certify_near(v, slope, &[], &mut self.norms)
+    }
 }
 
 /// The point of the smaller relative gap.
@@ -417,7 +451,7 @@ impl Instance<'_> {
 
     /// The gap of blocks after their repair, at the dual point of their own outputs.
     pub fn certify_repaired(&self, v: Vec<f64>, work: &mut Work) -> Feasible {
-        checked(self, v, None, work)
+        Checks::default().check(self, v, None, work)
     }
 
     /// Projects the blocks that are outside their cones.
@@ -431,7 +465,7 @@ impl Instance<'_> {
             self.program.multiply(v, &mut z);
             if z.iter().zip(&self.signs[j / 2]).any(|(z, e)| z * e < 0.0) {
                 let mut cone = ConeProjection::default();
-                cone.project(&self.program.rows, &self.signs[j / 2], &self.program.norms, v);
+                cone.project(&self.program.cone(&self.signs[j / 2]), v, &[], 0.0);
                 v.copy_from_slice(&cone.projection);
                 work.projections += 1;
             }

@@ -4,8 +4,10 @@ use faer::{Mat, MatRef};
 
 use super::{Error, Loss};
 use crate::linalg::DesignMatrix;
+use crate::linalg::cone_projection::Cone;
 use crate::linalg::factor::DenseQr;
-use crate::linalg::product::{dot_serial, norm};
+use crate::linalg::panel;
+use crate::linalg::product::norm;
 use crate::problem::{Classes, ModelError};
 
 /// min over u_j, a_j of sum_k l(f(x_k); y_k) + (beta / 2) sum_j (|u_j|^2 + a_j^2), f(x) = sum_j (x'u_j)_+ a_j.
@@ -201,6 +203,11 @@ impl Program {
         z.iter().zip(&self.y).map(|(&z, &y)| self.loss.value(z, y)).sum::<f64>() + self.constant
     }
 
+    /// The cone of the weights with the given signs on every row.
+    pub fn cone<'a>(&'a self, signs: &'a [f64]) -> Cone<'a> {
+        Cone { rows: &self.rows, signs, norms: &self.norms }
+    }
+
     /// X as a view.
     pub fn x(&self) -> MatRef<'_, f64> {
         self.x.as_ref()
@@ -208,10 +215,6 @@ impl Program {
 
     /// out_k <- x_k'v.
     pub fn multiply(&self, v: &[f64], out: &mut [f64]) {
-        if self.d > 0 {
-            for (out, row) in out.iter_mut().zip(self.rows.chunks_exact(self.d)) {
-                *out = dot_serial(row, v);
-            }
-        }
+        panel::multiply_rows(&self.rows, v, out);
     }
 }

@@ -90,6 +90,14 @@ impl Answer {
         }
     }
 
+    /// All multipliers become zero, where the gradient of the objective is.
+    pub fn forget_multipliers(&mut self) {
+        self.multipliers.fill(0.0);
+        self.lower_multipliers.fill(0.0);
+        self.upper_multipliers.fill(0.0);
+        self.gradient.fill(0.0);
+    }
+
     /// gradient <- gradient + change (row of the Jacobian).
     fn add_row(&mut self, model: &Model, at: &Iterate, row: usize, change: f64) {
         if change == 0.0 {

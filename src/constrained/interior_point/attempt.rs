@@ -28,6 +28,8 @@ pub(super) struct Attempt<'a, 'e, 'p> {
     pub best: Best,
     /// Whether rows are linear and the Hessian is constant.
     pub quadratic: bool,
+    /// Whether the objective is constant.
+    pub constant: bool,
     /// Whether slow progress is to be borne.
     pub patient: bool,
     /// Whether the last attempt ended for slow progress.
@@ -73,11 +75,14 @@ impl Attempt<'_, '_, '_> {
             answer.x.copy_from_slice(start.x.unwrap_or(self.evaluator.start()));
             return Ok(Outcome::LocallyInfeasible);
         }
+        // the answer where time is up before the first iterate
+        answer.x.copy_from_slice(start.x.unwrap_or(self.evaluator.start()));
         let mut kkt = KktMatrix::new(&form.hessian.pattern, &form.jacobian.pattern)?;
         kkt.set_deadline(run.deadline());
         let by_differences = self.second == SecondDerivatives::Differences;
         let mut tools = Tools { model: Model::new(self.evaluator, form, by_differences), kkt };
         tools.model.constant_hessian = self.quadratic;
+        tools.model.constant_objective = self.constant && kind == Kind::Problem;
         let mut run_phases = || -> Result<Outcome, Error> {
             let given = start.multipliers.is_some();
             let tolerance = self.solver.limits.tolerance;
@@ -90,7 +95,9 @@ impl Attempt<'_, '_, '_> {
             if self.quadratic && self.solver.predictor_corrector && kind == Kind::Problem && !warm {
                 let outcome = phase.solve_quadratic(&mut tools, run, self.log, answer, &mut self.best)?;
                 if let Some(outcome) = outcome {
-                    answer.take(&phase.shape, &mut tools.model, &phase.at);
+                    if outcome != Outcome::Optimal {
+                        phase.judge(&mut tools, answer);
+                    }
                     notes.push(phase.newton.kind_of_quadratic().into());
                     return Ok(outcome);
                 }
@@ -100,12 +107,15 @@ impl Attempt<'_, '_, '_> {
                 phase = again;
             }
             phase.crawl.patient = kind == Kind::Problem && self.patient || kind == Kind::GaussNewton;
+            phase.crawl.hasty = tools.model.constant_objective;
             let outcome = match phase.iterate(&mut tools, run, self.log, answer, &mut self.best) {
                 Err(Error::Factorization(FactorError::OutOfTime { .. })) => Outcome::TimeLimit,
                 other => other?,
             };
             self.crawled |= kind == Kind::Problem && phase.crawl.is_enough();
-            answer.take(&phase.shape, &mut tools.model, &phase.at);
+            if outcome != Outcome::Optimal {
+                phase.judge(&mut tools, answer);
+            }
             if self.quadratic && kind == Kind::Problem {
                 notes.push(phase.newton.kind_of_quadratic().into());
             }
@@ -117,7 +127,10 @@ impl Attempt<'_, '_, '_> {
             }
             Ok(outcome)
         };
-        let outcome = run_phases()?;
+        let outcome = match run_phases() {
+            Err(Error::Factorization(FactorError::OutOfTime { .. })) => Outcome::TimeLimit,
+            other => other?,
+        };
         self.work.factorizations += tools.kkt.factorizations();
         self.work.seconds += tools.kkt.seconds();
         Ok(outcome)

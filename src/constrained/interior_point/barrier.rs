@@ -7,6 +7,8 @@ const SOLVED: f64 = 10.0;
 /// mu <- min(FACTOR mu, mu^POWER).
 const FACTOR: f64 = 0.2;
 const POWER: f64 = 1.5;
+/// Share of the least mu that is left where the tolerance is met and the objective isn't settled.
+const POLISHED: f64 = 1e-3;
 /// Limit of the unscaled complementarity.
 const COMPLEMENTARITY: f64 = 1e-4;
 
@@ -15,7 +17,10 @@ impl Phase {
     /// progress any more.
     pub fn update_barrier(&mut self, tools: &mut Tools) -> bool {
         let objective_scale = tools.model.evaluator.scaling().objective;
-        let floor = self.tolerance.min(COMPLEMENTARITY * objective_scale) / (SOLVED + 1.0);
+        let mut floor = self.tolerance.min(COMPLEMENTARITY * objective_scale) / (SOLVED + 1.0);
+        if self.polishing {
+            floor *= POLISHED;
+        }
         let mut exhausted = std::mem::take(&mut self.search.exhausted);
         loop {
             let mu = self.shape.mu;

@@ -213,6 +213,8 @@ pub(super) struct Model<'e, 'p> {
     /// Whether W depends on neither x nor y; then whether it is known already.
     pub constant_hessian: bool,
     hessian_known: bool,
+    /// Whether the objective depends on nothing: every feasible point is a solution then.
+    pub constant_objective: bool,
 }
 
 impl<'e, 'p> Model<'e, 'p> {
@@ -234,6 +236,7 @@ impl<'e, 'p> Model<'e, 'p> {
             differences,
             constant_hessian: false,
             hessian_known: false,
+            constant_objective: false,
         }
     }
 

@@ -7,7 +7,7 @@ const FIRST_DW: f64 = 1e-4;
 const SMALLEST_DW: f64 = 1e-20;
 const LARGEST_DW: f64 = 1e20;
 /// Shift where the matrix is singular for directions that neither curvature nor constraints see, and not indefinite.
-pub(super) const LIFT: f64 = 1e-13;
+pub(super) const LIFT: f64 = 1e-15;
 /// Factors of dw: before the first success, afterwards, and from one iteration to the next.
 const FAST_INCREASE: f64 = 100.0;
 const INCREASE: f64 = 8.0;
@@ -100,6 +100,11 @@ impl Shifts {
             (false, floor) if floor <= FIRST_DW => 0.0,
             (false, floor) => 0.1 * floor,
         };
+    }
+
+    /// Constraints are dependent, whatever the matrices show.
+    pub fn shift_rows(&mut self) {
+        self.constraints = Verdict::Yes;
     }
 
     /// Shifts by next to nothing, if nothing was tried yet: false if so.

@@ -4,16 +4,24 @@ use super::super::error::Error;
 use super::super::solution::Outcome;
 use super::super::termination::KktError;
 use super::answer::{Answer, LeastSquares};
-use super::progress::{Acceptable, Best, Log};
+use super::inertia::LIFT;
+use super::progress::{Acceptable, Best, Log, Polish};
 use super::restoration::Restored;
 use super::{Phase, Tools};
 use crate::control::Run;
+use crate::linalg::factor::FactorError;
 use crate::linalg::product::norm_inf;
 
 /// Iterates this large have no limit.
 const DIVERGING: f64 = 1e20;
 /// In the least-squares form, a step shortened so often shows that the slacks have strayed from the equations.
 const MANY_TRIALS: usize = 16;
+/// A dual residual that keeps more than this share of itself falls slowly.
+const SLOW_DUAL: f64 = 0.3;
+/// A step of this length is as good as a full one.
+const PLAIN_STEP: f64 = 0.9;
+/// Violation up to which an iterate is next to feasible.
+const NEXT_TO_FEASIBLE: f64 = 1e-6;
 /// Iterations of the least-squares form that may go on after its tolerance is met, for the sake of consistent equations.
 const SETTLED_ITERATIONS: usize = 30;
 
@@ -30,6 +38,26 @@ impl Phase {
         answer: &mut Answer,
         best: &mut Best,
     ) -> Result<Outcome, Error> {
+        let mut polish = Polish::new();
+        match self.follow_barrier(tools, run, log, answer, best, &mut polish) {
+            Ok(Outcome::Optimal) => Ok(Outcome::Optimal),
+            Err(Error::Factorization(FactorError::OutOfTime { .. })) if polish.restore(answer) => {
+                Ok(Outcome::Optimal)
+            }
+            Ok(_) if polish.restore(answer) => Ok(Outcome::Optimal),
+            other => other,
+        }
+    }
+
+    fn follow_barrier(
+        &mut self,
+        tools: &mut Tools,
+        run: &mut Run,
+        log: &mut Log,
+        answer: &mut Answer,
+        best: &mut Best,
+        polish: &mut Polish,
+    ) -> Result<Outcome, Error> {
         let mut acceptable = Acceptable::default();
         loop {
             // 1. how far from a solution?
@@ -37,8 +65,12 @@ impl Phase {
             if !tools.model.form.least_squares {
                 best.offer(answer, &error, self.objective(tools));
             }
-            if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
+            let certificate = self.certificate(tools, answer, &error, polish);
+            if let Some(status) = log.record(run, self, tools, certificate) {
                 return Ok(status.into());
+            }
+            if polish.is_over() {
+                return Ok(Outcome::Acceptable);
             }
             if acceptable.is_enough(&error) {
                 return Ok(Outcome::Acceptable);
@@ -69,6 +101,9 @@ impl Phase {
                     self.crawl.note(taken.primal, if fitting { f64::NAN } else { self.at.pair.theta });
                     if fitting {
                         self.follow_equations(tools, taken.trials >= MANY_TRIALS);
+                    } else {
+                        self.settle(tools);
+                        self.shift_rows_where_stalled(taken.primal);
                     }
                 }
                 None => {
@@ -78,7 +113,57 @@ impl Phase {
                 }
             }
             self.settle(tools);
+            self.renew_multipliers(tools)?;
         }
+    }
+
+    /// Where full steps next to feasibility bring nothing, gradients of rows are so nearly dependent that their multipliers jump to and
+    /// fro: from there on the rows are shifted.
+    fn shift_rows_where_stalled(&mut self, step: f64) {
+        let Phase { shape, at, newton, stall, .. } = self;
+        let newton_step = step >= PLAIN_STEP && newton.shifts.dw <= LIFT;
+        let plain = shape.m > 0 && newton_step && norm_inf(&at.residual) <= NEXT_TO_FEASIBLE;
+        let error = shape.error(at, shape.mu).total();
+        if stall.note(shape.mu, error, plain) {
+            newton.shifts.shift_rows();
+        }
+    }
+
+    /// Where gradients of rows depend on each other, Newton's method leaves their multipliers to drift, and with them W: those of
+    /// least squares are taken where they are better and the iterate is next to feasible.
+    fn renew_multipliers(&mut self, tools: &mut Tools) -> Result<(), Error> {
+        let dual = norm_inf(&self.at.dual);
+        let slow = dual > SLOW_DUAL * self.last_dual.replace(dual).unwrap_or(f64::INFINITY);
+        let drifts = self.newton.shifts.dc > 0.0 && slow && norm_inf(&self.at.residual) <= NEXT_TO_FEASIBLE;
+        if !drifts || tools.model.form.least_squares || dual <= self.tolerance {
+            return Ok(());
+        }
+        let Phase { shape, at, trial, newton, .. } = self;
+        trial.y.clone_from(&at.y);
+        newton.least_squares_multipliers(shape, &tools.model.form, &mut tools.kkt, at, f64::MAX)?;
+        shape.set_dual(&tools.model.form, at);
+        if norm_inf(&at.dual) > SLOW_DUAL * dual {
+            at.y.clone_from(&trial.y);
+            shape.set_dual(&tools.model.form, at);
+        }
+        Ok(())
+    }
+
+    /// What is compared with the tolerance: the error, or more where the objective isn't settled yet.
+    pub fn certificate(
+        &mut self,
+        tools: &Tools,
+        answer: &Answer,
+        error: &KktError,
+        polish: &mut Polish,
+    ) -> f64 {
+        let model = &tools.model;
+        let solved = error.is_solved(self.tolerance) && !model.constant_objective;
+        let gap = self.shape.total_complementarity(&self.at) / model.evaluator.scaling().objective;
+        let rough = polish.goes_on(answer, solved, self.objective(tools), gap, self.shape.mu);
+        self.polishing = polish.is_under_way();
+        let certificate = error.certificate(self.tolerance);
+        if rough { certificate.max(self.tolerance.next_up()) } else { certificate }
     }
 
     /// The error of the problem at the iterate.
@@ -89,6 +174,12 @@ impl Phase {
             // the first-order conditions say nothing here; only the residual and its derivative do
             let fit = LeastSquares::at(&self.shape, &tools.model, &self.at);
             error.error = fit.violation.max(self.tolerance.next_up());
+        } else if tools.model.constant_objective
+            && error.scaled.constraint_violation <= self.tolerance
+            && !error.is_solved(self.tolerance)
+        {
+            answer.forget_multipliers();
+            error = answer.error(tools.model.evaluator);
         }
         error
     }

@@ -17,6 +17,7 @@
 //! | `restoration` | the way back to feasibility |
 //! | `iterate` | the main loop that these steps make |
 //! | `predictor_corrector` | the main loop of linear and convex quadratic programs |
+//! | `central_start` | where that starts |
 //! | `attempt` | the forms of a problem, one after the other |
 //! | `progress` | what is noted of the iterations |
 //! | `answer` | from iterates to answers of the problem itself |
@@ -26,6 +27,7 @@
 mod answer;
 mod attempt;
 mod barrier;
+mod central_start;
 mod filter;
 mod form;
 mod inertia;
@@ -53,7 +55,7 @@ use form::{Kind, Model};
 use line_search::LineSearch;
 use newton::{Newton, Step};
 use phase::{Iterate, Shape};
-use progress::{Best, Crawl, Log};
+use progress::{Best, Crawl, Log, Stall};
 pub use second::SecondDerivatives;
 pub use sensitivity::Sensitivity;
 
@@ -112,6 +114,11 @@ struct Phase {
     crawl: Crawl,
     /// In the least-squares form, how many iterates met the tolerance already.
     settled: usize,
+    /// Dual residual of the iterate before.
+    last_dual: Option<f64>,
+    stall: Stall,
+    /// Whether mu may go lower than the tolerance asks for.
+    polishing: bool,
 }
 
 impl InteriorPoint {
@@ -175,6 +182,7 @@ impl InteriorPoint {
         // values that aren't finite show again at the start
         let _ = evaluator.values(start.x.unwrap_or(evaluator.start()), &mut constants);
         let (equations, free) = count_equations(evaluator);
+        let constant = has_constant_objective(evaluator);
         let mut attempt = Attempt {
             solver: self,
             second,
@@ -184,6 +192,7 @@ impl InteriorPoint {
             best: Best::new(answer.clone(), self.limits.tolerance),
             evaluator,
             quadratic,
+            constant,
             patient: equations == 0,
             crawled: false,
         };
@@ -203,7 +212,7 @@ impl InteriorPoint {
             {
                 fit = attempt.solve(Kind::GaussNewton, &first, run, &mut fitted)?;
             }
-            if fit == Outcome::Optimal {
+            if fit == Outcome::Optimal || !attempt.violates(&fitted) {
                 let again = Start { x: Some(&fitted.x), ..Start::default() };
                 outcome = attempt.solve(Kind::Problem, &again, run, &mut answer)?;
             } else if equations > free {
@@ -244,14 +253,29 @@ impl InteriorPoint {
     }
 }
 
+/// The start, or for `side` one a point away from it in no particular direction.
+fn sample(evaluator: &Evaluator, side: usize) -> Vec<f64> {
+    let shift = |(j, x): (usize, &f64)| x + side as f64 * (0.7 + (j as f64).sin()) * (1.0 + x.abs());
+    evaluator.start().iter().enumerate().map(shift).collect()
+}
+
+/// Whether f has no derivatives at the start nor away from it: the problem asks for any feasible point.
+fn has_constant_objective(evaluator: &mut Evaluator) -> bool {
+    let mut gradient = vec![0.0; evaluator.variables()];
+    let mut jacobian = vec![0.0; evaluator.jacobian_pattern().nnz()];
+    (0..2).all(|side| {
+        let x = sample(evaluator, side);
+        evaluator.derivatives(&x, &mut gradient, &mut jacobian).is_ok() && gradient.iter().all(|g| *g == 0.0)
+    })
+}
+
 /// Whether the Hessian of f is the same at the start and away from it, as far as rounding shows.
 fn has_constant_hessian(evaluator: &mut Evaluator) -> bool {
     let count = evaluator.hessian_pattern().map_or(0, |pattern| pattern.nnz());
     let y = vec![0.0; evaluator.rows()];
     let mut values = [vec![0.0; count], vec![0.0; count]];
     for (side, values) in values.iter_mut().enumerate() {
-        let shift = |(j, x): (usize, &f64)| x + side as f64 * (0.7 + (j as f64).sin()) * (1.0 + x.abs());
-        let x: Vec<f64> = evaluator.start().iter().enumerate().map(shift).collect();
+        let x = sample(evaluator, side);
         if evaluator.hessian(&x, 1.0, &y, values).is_err() {
             return false;
         }

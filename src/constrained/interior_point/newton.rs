@@ -18,6 +18,9 @@ use crate::linalg::product::norm_inf;
 const REFINEMENT_STEPS: usize = 10;
 const GOOD_RATIO: f64 = 1e-10;
 const USELESS_RATIO: f64 = 1e-5;
+/// Shifts of Hessian and rows of a linear program.
+const LINEAR_SHIFTS: [(f64, f64); 5] =
+    [(0.0, 0.0), (LIFT, 1e-12), (1e-12, 1e-11), (1e-10, 1e-10), (1e-8, 1e-9)];
 /// Shift of dependent rows where their multipliers are estimated.
 const DEPENDENT_SHIFT: f64 = 1e-8;
 
@@ -172,6 +175,28 @@ impl Newton {
         self.shifts.start(shape.mu);
         let gauss_newton = form.gauss_newton && shape.elastic.is_none();
         self.factor_with_right_inertia(shape, kkt, at, gauss_newton)
+    }
+
+    /// Factors the system of a linear program: shifts are for rounding alone, which near the solution is all that is left of some
+    /// entries of Sigma. False where none of them helps.
+    ///
+    /// # Errors
+    /// Those of the factorisation.
+    pub fn factor_linear(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+    ) -> Result<bool, Error> {
+        self.set_diagonal(shape, form, at);
+        for (dw, dc) in LINEAR_SHIFTS {
+            (self.shifts.dw, self.shifts.dc) = (dw, dc);
+            if self.factor(shape, kkt, at)? == right(shape) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Diagonals of the primal variables: Sigma and the curvature of the objective apart from W.
@@ -399,6 +424,39 @@ impl Newton {
             r.zu[k] = b.zu[k] + at.zu[k] * step.u[k] - at.above[k] * step.zu[k];
         }
         r.u.iter_mut().zip(&b.u).for_each(|(r, b)| *r = b - *r);
+    }
+
+    /// The shortest step to where linear rows hold; false where rows contradict each other.
+    ///
+    /// # Errors
+    /// Those of the factorisation.
+    pub fn least_norm_step(
+        &mut self,
+        shape: &Shape,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+        du: &mut [f64],
+    ) -> Result<bool, Error> {
+        self.d_x.fill(1.0);
+        self.d_y.fill(0.0);
+        shape.attached.iter().for_each(|&(row, _)| self.d_y[row as usize] += 1.0);
+        self.reduced[..shape.nx].fill(0.0);
+        for (r, residual) in self.reduced[shape.nx..].iter_mut().zip(&at.residual) {
+            *r = -residual;
+        }
+        kkt.set(&[], &at.jacobian, &self.d_x, &self.d_y);
+        let mut inertia = kkt.factor(0.0, 0.0)?;
+        if inertia != right(shape) {
+            inertia = kkt.factor(0.0, DEPENDENT_SHIFT)?;
+        }
+        if inertia != right(shape) || kkt.solve(&self.reduced, &mut self.solution).is_err() {
+            return Ok(false);
+        }
+        du[..shape.nx].copy_from_slice(&self.solution[..shape.nx]);
+        for (d, &(row, sign)) in du[shape.nx..].iter_mut().zip(&shape.attached) {
+            *d = -sign * self.solution[shape.nx + row as usize];
+        }
+        Ok(true)
     }
 
     /// The y that minimises the dual residual, zeros where one is above `largest` in size.

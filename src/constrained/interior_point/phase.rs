@@ -350,6 +350,13 @@ impl Shape {
         }
     }
 
+    /// Sum of distance times multiplier over all bounds.
+    pub fn total_complementarity(&self, point: &Iterate) -> f64 {
+        let lower: f64 = self.lower_set.iter().map(|&k| point.below[k as usize] * point.zl[k as usize]).sum();
+        let upper: f64 = self.upper_set.iter().map(|&k| point.above[k as usize] * point.zu[k as usize]).sum();
+        lower + upper
+    }
+
     /// Mean of distance times multiplier over all bounds after a step of the given lengths; zero where there is no bound.
     pub fn mean_complementarity(&self, point: &Iterate, step: &Step, primal: f64, dual: f64) -> f64 {
         let sides = self.lower_set.len() + self.upper_set.len();

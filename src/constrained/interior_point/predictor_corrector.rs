@@ -9,18 +9,12 @@ use super::super::solution::Outcome;
 use super::answer::Answer;
 use super::inertia::LIFT;
 use super::line_search::Taken;
-use super::phase::{Iterate, Shape};
-use super::progress::{Best, Log};
+use super::progress::{Best, Log, Polish};
 use super::{Phase, Tools};
 use crate::control::Run;
 use crate::linalg::factor::FactorError;
 use crate::linalg::product::norm_inf;
 
-/// Distance of the start from bounds, as a multiple of their size, and as a share of the room between two.
-const PUSH: f64 = 1.0;
-const SHARE: f64 = 0.2;
-/// Multipliers of bounds at the start.
-const FIRST_MULTIPLIER: f64 = 1.0;
 /// Share of the way to the boundary that a step goes at least.
 const LEAST_TAU: f64 = 0.995;
 /// Iterations without the error halved after which the general method takes over.
@@ -53,7 +47,27 @@ impl Phase {
         answer: &mut Answer,
         best: &mut Best,
     ) -> Result<Option<Outcome>, Error> {
-        if !self.place_centrally(tools) {
+        let mut polish = Polish::new();
+        let outcome = match self.predict_and_correct(tools, run, log, answer, best, &mut polish) {
+            Err(Error::Factorization(FactorError::OutOfTime { .. })) => Some(Outcome::TimeLimit),
+            other => other?,
+        };
+        if outcome != Some(Outcome::Optimal) && polish.restore(answer) {
+            return Ok(Some(Outcome::Optimal));
+        }
+        Ok(outcome)
+    }
+
+    fn predict_and_correct(
+        &mut self,
+        tools: &mut Tools,
+        run: &mut Run,
+        log: &mut Log,
+        answer: &mut Answer,
+        best: &mut Best,
+        polish: &mut Polish,
+    ) -> Result<Option<Outcome>, Error> {
+        if !self.start_centrally(tools)? {
             return Ok(None);
         }
         let (mut least, mut since) = (f64::INFINITY, 0);
@@ -61,7 +75,8 @@ impl Phase {
             // 1. how far from a solution?
             let error = self.judge(tools, answer);
             best.offer(answer, &error, self.objective(tools));
-            if let Some(status) = log.record(run, self, tools, error.certificate(self.tolerance)) {
+            let certificate = self.certificate(tools, answer, &error, polish);
+            if let Some(status) = log.record(run, self, tools, certificate) {
                 return Ok(Some(status.into()));
             }
             if self.follows_a_ray() {
@@ -73,13 +88,8 @@ impl Phase {
                 return Ok(None);
             }
             // 2. the factors that predictor and corrector share
-            match self.factor_convex(tools) {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(Error::Factorization(FactorError::OutOfTime { .. })) => {
-                    return Ok(Some(Outcome::TimeLimit));
-                }
-                Err(error) => return Err(error),
+            if !self.factor_convex(tools)? {
+                return Ok(None);
             }
             // 3. the predictor, and where it leads
             let mu = self.shape.mean_complementarity(&self.at, &self.step, 0.0, 0.0);
@@ -108,42 +118,14 @@ impl Phase {
         }
     }
 
-    /// Away from the bounds, multipliers at one. False where the functions aren't finite there.
-    fn place_centrally(&mut self, tools: &mut Tools) -> bool {
-        let nx = self.shape.nx;
-        let Phase { shape, at, .. } = self;
-        let place = |shape: &Shape, at: &mut Iterate, range: std::ops::Range<usize>| {
-            for k in range {
-                let (lower, upper) = (shape.lower[k], shape.upper[k]);
-                let room = SHARE * (upper - lower);
-                let push = |bound: f64| (PUSH * bound.abs().max(1.0)).min(room);
-                if lower.is_finite() {
-                    at.u[k] = at.u[k].max(lower + push(lower));
-                }
-                if upper.is_finite() {
-                    at.u[k] = at.u[k].min(upper - push(upper));
-                }
-            }
-        };
-        place(shape, at, 0..nx);
-        if shape.evaluate(&mut tools.model, at).is_err() {
-            return false;
-        }
-        for (k, &(row, _)) in shape.attached.iter().enumerate() {
-            at.u[nx + k] += at.residual[row as usize];
-        }
-        place(shape, at, nx..shape.count());
-        shape.lower_set.iter().for_each(|&k| at.zl[k as usize] = FIRST_MULTIPLIER);
-        shape.upper_set.iter().for_each(|&k| at.zu[k as usize] = FIRST_MULTIPLIER);
-        at.y.fill(0.0);
-        shape.evaluate(&mut tools.model, at).is_ok() && shape.differentiate(&mut tools.model, at).is_ok()
-    }
-
     /// Factors the system; false where it takes a shift of W.
     fn factor_convex(&mut self, tools: &mut Tools) -> Result<bool, Error> {
         let Phase { shape, at, newton, .. } = self;
         if newton.evaluate(shape, &mut tools.model, at).is_err() {
             return Ok(false);
+        }
+        if newton.hessian.iter().all(|w| *w == 0.0) {
+            return newton.factor_linear(shape, &tools.model.form, &mut tools.kkt, at);
         }
         let found = newton.factor_at(shape, &tools.model.form, &mut tools.kkt, at)?;
         Ok(found && newton.shifts.dw <= LIFT)

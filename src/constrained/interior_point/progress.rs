@@ -15,6 +15,8 @@ const ACCEPTABLE_ITERATIONS: usize = 15;
 pub(super) struct Crawl {
     /// Never enough.
     pub patient: bool,
+    /// Enough sooner: there is something else to try.
+    pub hasty: bool,
     count: usize,
     violation: f64,
 }
@@ -24,6 +26,7 @@ impl Crawl {
     const SHORT: f64 = 0.1;
     /// So many short steps, without the violation halved, are enough.
     const ENOUGH: usize = 60;
+    const ENOUGH_IN_HASTE: usize = 20;
 
     /// A violation of NaN isn't looked at: there any longer step is progress.
     pub fn note(&mut self, step: f64, violation: f64) {
@@ -36,7 +39,33 @@ impl Crawl {
     }
 
     pub fn is_enough(&self) -> bool {
-        !self.patient && self.count >= Self::ENOUGH
+        let enough = if self.hasty { Self::ENOUGH_IN_HASTE } else { Self::ENOUGH };
+        !self.patient && self.count >= enough
+    }
+}
+
+/// Full steps that bring nothing.
+#[derive(Default)]
+pub(super) struct Stall {
+    mu: f64,
+    least: f64,
+    count: usize,
+}
+
+impl Stall {
+    const ENOUGH: usize = 6;
+
+    /// Notes the error of the barrier problem after a step; whether there were enough full ones.
+    pub fn note(&mut self, mu: f64, error: f64, plain: bool) -> bool {
+        if mu != self.mu || error < 0.5 * self.least {
+            *self = Self { mu, least: error, count: 0 };
+        }
+        self.count += usize::from(plain);
+        let enough = self.count > Self::ENOUGH;
+        if enough {
+            self.count = 0;
+        }
+        enough
     }
 }
 
@@ -63,6 +92,56 @@ impl Acceptable {
         }
         self.count = 0;
         error.error > 0.5 * self.error
+    }
+}
+
+/// The objective is to be as accurate as this share of 1 + |f|, where iterates can be.
+const ACCURATE: f64 = 1e-6;
+/// Iterations beyond an optimal point for the sake of its objective.
+const POLISHING_ITERATIONS: usize = 60;
+
+/// Points that meet the tolerance with an objective that isn't settled: a scaled problem can be solved where the unscaled
+/// complementarity, or the last step, is still worth something.
+pub(super) struct Polish {
+    /// The last point that met the tolerance, and its objective.
+    kept: Option<(Answer, f64)>,
+    left: usize,
+    /// mu and objective of the iterate before.
+    last: Option<(f64, f64)>,
+}
+
+impl Polish {
+    pub fn new() -> Self {
+        Self { kept: None, left: POLISHING_ITERATIONS, last: None }
+    }
+
+    /// Takes note of an iterate; whether the run is to go on though it is solved. `gap` is the sum of its products of distances
+    /// and multipliers, unscaled.
+    pub fn goes_on(&mut self, answer: &Answer, solved: bool, objective: f64, gap: f64, mu: f64) -> bool {
+        let size = ACCURATE * (1.0 + objective.abs());
+        let before = self.last.replace((mu, objective));
+        let moves = before.is_some_and(|(last_mu, last)| last_mu == mu && (last - objective).abs() > size);
+        if self.kept.is_some() {
+            self.left = self.left.saturating_sub(1);
+        }
+        let rough = solved && self.left > 0 && (gap > size || moves);
+        if rough && self.kept.as_ref().is_none_or(|(_, kept)| objective <= *kept) {
+            self.kept = Some((answer.clone(), objective));
+        }
+        rough
+    }
+
+    pub fn is_under_way(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.left == 0
+    }
+
+    /// What was kept becomes the answer; false where nothing was.
+    pub fn restore(&mut self, answer: &mut Answer) -> bool {
+        self.kept.take().map(|(kept, _)| *answer = kept).is_some()
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::Error;
 use super::form::Form;
 use super::newton::{Newton, Step};
 use super::phase::{Iterate, Shape};
-use super::progress::Log;
+use super::progress::{Log, Stall};
 use super::{Phase, Tools};
 use crate::control::{Run, Status};
 use crate::linalg::product::norm_inf;
@@ -103,7 +103,21 @@ impl Phase {
         let newton = Newton::new(form, &shape);
         let (step, tolerance) = (Step::new(count, m), self.tolerance);
         let (search, crawl) = (Default::default(), Default::default());
-        Phase { shape, at, trial, step, newton, search, tolerance, dual_is_stale: true, crawl, settled: 0 }
+        Phase {
+            shape,
+            at,
+            trial,
+            step,
+            newton,
+            search,
+            tolerance,
+            dual_is_stale: true,
+            crawl,
+            settled: 0,
+            last_dual: None,
+            polishing: false,
+            stall: Stall::default(),
+        }
     }
 
     /// Sets p and q with their multipliers and evaluates; false where that isn't possible.
@@ -150,8 +164,11 @@ impl Phase {
         if self.shape.evaluate(&mut tools.model, &mut self.trial).is_err() {
             return false;
         }
-        norm_inf(&self.trial.residual) <= (REMAINING * entry).max(self.tolerance)
-            && self.search.accepts_restored(self.trial.pair)
+        let violation = norm_inf(&self.trial.residual);
+        let solved = tools.model.constant_objective && violation <= self.tolerance;
+        solved
+            || violation <= (REMAINING * entry).max(self.tolerance)
+                && self.search.accepts_restored(self.trial.pair)
     }
 
     /// Goes on from `trial`, with the multipliers that a Newton step of the same primal part would give.

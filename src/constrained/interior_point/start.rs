@@ -5,6 +5,7 @@ use super::super::evaluator::check_vector;
 use super::super::solution::Start;
 use super::newton::{Newton, Step};
 use super::phase::{Iterate, Shape};
+use super::progress::Stall;
 use super::{Phase, Tools};
 
 /// First barrier parameter.
@@ -64,6 +65,9 @@ impl Phase {
             dual_is_stale: false,
             crawl: Default::default(),
             settled: 0,
+            last_dual: None,
+            polishing: false,
+            stall: Stall::default(),
         };
         tools.model.forget_hessian();
         let x = start.x.unwrap_or(tools.model.evaluator.start());

@@ -72,6 +72,10 @@ impl Blocks<'_> {
 const TO_THE_BOUNDARY: f64 = 0.99;
 /// Size of the starting slacks as a share of loss at zero / (beta groups).
 const START: f64 = 0.1;
+/// Iterations without the gap halving after which rounding is all that is left, once the gap is below a share of the
+/// objective: far from the optimum the bound can be nothing for long.
+const WITHOUT_HALVING: u64 = 15;
+const NEARLY_SOLVED: f64 = 1e-4;
 /// Iterations at most; a well-posed program takes 15 to 40.
 const MOST_ITERATIONS: u64 = 200;
 
@@ -87,6 +91,8 @@ pub(in crate::relu) fn solve(
     let mut newton = Newton::new(blocks);
     let mut best = Best { relative: f64::INFINITY, ..Best::default() };
     let (mut iterations, mut stuck) = (0, 0);
+    // the gap when it was last halved, and the iteration
+    let mut halved = (f64::INFINITY, 0);
     loop {
         state.evaluate(blocks);
         let gap = state.gap(blocks);
@@ -95,10 +101,14 @@ pub(in crate::relu) fn solve(
             let (v, slope) = (state.v.clone(), state.loss.slope.clone());
             best = Best { relative, v, slope, norms: gap.norms };
         }
+        if !(relative > 0.5 * halved.0) {
+            halved = (relative, iterations);
+        }
         let stopped = note(run, gap.objective, relative);
         let solved = (relative <= tolerance).then_some(Status::Solved);
-        let stalled =
-            (stuck >= 3 || iterations >= MOST_ITERATIONS || relative.is_nan()).then_some(Status::Stalled);
+        let at_the_end = halved.0 < NEARLY_SOLVED && iterations >= halved.1 + WITHOUT_HALVING;
+        let lost = stuck >= 3 || at_the_end || relative.is_nan();
+        let stalled = (lost || iterations >= MOST_ITERATIONS).then_some(Status::Stalled);
         if let Some(status) = solved.or(stopped).or(stalled) {
             let Best { v, slope, norms, .. } = best;
             return Ok(Point { v, slope, norms, status, iterations });
@@ -144,7 +154,9 @@ pub(super) struct Direction {
 /// The iterate: matrices are column-major, one column a group.
 pub(super) struct State {
     v: Vec<f64>,
-    t: Vec<f64>,
+    /// t - |v| and beta - |z|.
+    depth: Vec<f64>,
+    dual_depth: Vec<f64>,
     z: Vec<f64>,
     /// E X v.
     product: Vec<f64>,
@@ -168,7 +180,8 @@ impl State {
         let size = START * at_zero.max(1e-8) / (beta * count as f64);
         let mut state = Self {
             v: vec![0.0; d * count],
-            t: vec![size; count],
+            depth: vec![size; count],
+            dual_depth: vec![beta; count],
             z: vec![0.0; d * count],
             product: vec![0.0; n * count],
             slack: vec![size; n * count],
@@ -222,8 +235,12 @@ impl State {
     fn gap(&self, blocks: &Blocks) -> certificate::Gap {
         let d = blocks.program.d.max(1);
         let pairs = self.residual.chunks_exact(d).zip(self.z.chunks_exact(d));
-        let norms =
-            pairs.map(|(r, z)| norm(&r.iter().zip(z).map(|(r, z)| r + z).collect::<Vec<_>>())).collect();
+        let columns = pairs.zip(self.work.chunks_exact(blocks.program.n.max(1)));
+        let norms = columns.map(|((r, z), weights)| {
+            let correlation: Vec<f64> = r.iter().zip(z).map(|(r, z)| r + z).collect();
+            norm(&correlation) + certificate::rounding(blocks.program, weights)
+        });
+        let norms = norms.collect();
         let penalty = self.v.chunks_exact(d).map(norm).sum();
         certificate::from_norms(blocks.program, norms, &self.outputs, penalty, &self.loss.slope)
     }
@@ -231,9 +248,10 @@ impl State {
     /// Renews the scalings of the second-order cones.
     fn scale(&mut self, blocks: &Blocks) {
         let d = blocks.program.d.max(1);
-        let parts = self.v.chunks_exact(d).zip(self.z.chunks_exact(d)).zip(&self.t);
-        for (scaling, ((v, z), &t)) in self.scalings.iter_mut().zip(parts) {
-            scaling.renew(t, v, blocks.program.beta, z);
+        let depths = self.depth.iter().zip(&self.dual_depth);
+        let parts = self.v.chunks_exact(d).zip(self.z.chunks_exact(d)).zip(depths);
+        for (scaling, ((v, z), (&depth, &dual_depth))) in self.scalings.iter_mut().zip(parts) {
+            scaling.renew(depth, v, dual_depth, z);
         }
     }
 
@@ -248,7 +266,7 @@ impl State {
 
     /// The longest steps along a direction that stay inside, primal and dual.
     fn longest(&self, blocks: &Blocks, direction: &Direction) -> (f64, f64) {
-        let Program { d, beta, .. } = *blocks.program;
+        let Program { d, .. } = *blocks.program;
         let (mut primal, mut dual) = (1.0 / TO_THE_BOUNDARY, 1.0 / TO_THE_BOUNDARY);
         for (x, dx) in self.slack.iter().zip(&direction.slack) {
             if *dx < 0.0 {
@@ -260,22 +278,29 @@ impl State {
                 dual = f64::min(dual, -x / dx);
             }
         }
-        for j in 0..self.t.len() {
+        for (j, dt) in direction.t.iter().enumerate() {
             let part = j * d..(j + 1) * d;
-            let reach =
-                soc::longest(self.t[j], &self.v[part.clone()], direction.t[j], &direction.v[part.clone()]);
-            primal = primal.min(reach);
-            dual = dual.min(soc::longest(beta, &self.z[part.clone()], 0.0, &direction.z[part]));
+            let (v, dv) = (&self.v[part.clone()], &direction.v[part.clone()]);
+            primal = primal.min(soc::longest(self.depth[j], v, *dt, dv));
+            let (z, dz) = (&self.z[part.clone()], &direction.z[part]);
+            dual = dual.min(soc::longest(self.dual_depth[j], z, 0.0, dz));
         }
         let (own_primal, own_dual) = self.loss.longest(&direction.loss);
         (primal.min(own_primal), dual.min(own_dual))
     }
 
     /// Moves along a direction. The slacks are recomputed from v at the next evaluation.
-    fn take(&mut self, _blocks: &Blocks, direction: &Direction, step: f64) {
+    fn take(&mut self, blocks: &Blocks, direction: &Direction, step: f64) {
+        let d = blocks.program.d.max(1);
+        for (j, dt) in direction.t.iter().enumerate() {
+            let part = j * d..(j + 1) * d;
+            let (v, dv) = (&self.v[part.clone()], &direction.v[part.clone()]);
+            self.depth[j] = soc::deepen(self.depth[j], v, (*dt, dv), step);
+            let (z, dz) = (&self.z[part.clone()], &direction.z[part]);
+            self.dual_depth[j] = soc::deepen(self.dual_depth[j], z, (0.0, dz), step);
+        }
         let add = |x: &mut [f64], dx: &[f64]| x.iter_mut().zip(dx).for_each(|(x, dx)| *x += step * dx);
         add(&mut self.v, &direction.v);
-        add(&mut self.t, &direction.t);
         add(&mut self.z, &direction.z);
         add(&mut self.slack, &direction.slack);
         add(&mut self.gamma, &direction.gamma);

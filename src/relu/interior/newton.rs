@@ -3,8 +3,9 @@
 //! M_j dv_j + s_j X' D_j dslope = b_j, sum_j s_j D_j X dv_j - compliance dslope = -c,
 //!
 //! M_j = X'diag(gamma_j / slack_j)X + C_j. Eliminating dv leaves S = diag(compliance) + sum_j D_j X M_j^{-1} X' D_j (n x n). With
-//! R_j R_j' = M_j the sum is Y Y', Y_j = D_j X R_j^{-T}: P n d^2 flops for the Y, n^2 d P for the product, n^3 / 3 for its
-//! factor, taken after scaling to a unit diagonal.
+//! R_j R_j' = M_j the sum is that of Y_j Y_j', Y_j = D_j X R_j^{-T}, which is zero but on the a rows that are active: n d^2
+//! flops a block for M_j, a d^2 for Y_j, a^2 d for the product, n^3 / 3 for the factor of S, taken after scaling to a unit
+//! diagonal. Blocks of one pattern share their active rows.
 
 use rayon::prelude::*;
 
@@ -12,7 +13,6 @@ use super::{Blocks, Direction, State};
 use crate::linalg::factor::{DenseCholesky, FactorError};
 use crate::linalg::panel;
 use crate::relu::training::Program;
-use faer::MatRef;
 
 /// Numbers that Y may hold at a time; more groups are taken in turns.
 const MOST_ENTRIES: usize = 8_000_000;
@@ -20,13 +20,78 @@ const MOST_ENTRIES: usize = 8_000_000;
 pub(super) struct Newton {
     /// gamma / slack, n x groups.
     ratio: Vec<f64>,
-    /// Factors of the M_j.
-    small: Vec<DenseCholesky>,
+    /// The groups, those of one pattern together.
+    parts: Vec<Part>,
     /// S and its factor, after scaling by 1 / sqrt(S_kk).
     system: Vec<f64>,
     large: DenseCholesky,
     scale: Vec<f64>,
     y: Vec<f64>,
+}
+
+/// Neighbouring groups with the same pattern.
+struct Part {
+    first: usize,
+    /// The pattern's active rows.
+    rows: Vec<u32>,
+    /// Factors of the groups' M_j.
+    factors: Vec<DenseCholesky>,
+}
+
+impl Part {
+    fn new(blocks: &Blocks, first: usize) -> Self {
+        let rows = (0..).zip(blocks.signs(first)).filter(|(_, e)| **e > 0.0).map(|(k, _)| k).collect();
+        Self { first, rows, factors: vec![DenseCholesky::new()] }
+    }
+
+    /// The parts of all groups, in their order.
+    fn of(blocks: &Blocks) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for (j, group) in blocks.groups.iter().enumerate() {
+            match parts.last_mut() {
+                Some(part) if blocks.groups[part.first].pattern == group.pattern => {
+                    part.factors.push(DenseCholesky::new());
+                }
+                _ => parts.push(Self::new(blocks, j)),
+            }
+        }
+        parts
+    }
+
+    /// Numbers of the part's Y.
+    fn entries(&self, d: usize) -> usize {
+        self.rows.len() * d * self.factors.len()
+    }
+
+    /// Factors M_j of the part's groups and fills in their Y.
+    fn factor(
+        &mut self,
+        blocks: &Blocks,
+        state: &State,
+        ratio: &[f64],
+        y: &mut [f64],
+        (matrix, scaled): &mut (Vec<f64>, Vec<f64>),
+    ) -> Result<(), FactorError> {
+        let Program { n, d, .. } = *blocks.program;
+        let (x, height) = (blocks.program.x(), self.rows.len());
+        for (offset, cholesky) in self.factors.iter_mut().enumerate() {
+            let j = self.first + offset;
+            panel::weighted_gram(x, &ratio[j * n..(j + 1) * n], scaled, matrix);
+            state.scalings[j].add_curvature(matrix);
+            cholesky.factor_shifted(d, matrix)?;
+            let y = &mut y[offset * height * d..(offset + 1) * height * d];
+            for c in 0..d {
+                let source = x.col(c);
+                let own = y[c * height..(c + 1) * height].iter_mut().zip(&self.rows);
+                own.for_each(|(y, &k)| *y = source[k as usize]);
+                if let Some(column) = cholesky.column(c) {
+                    matrix[c * d + c..(c + 1) * d].copy_from_slice(column);
+                }
+            }
+            panel::solve_rows(matrix, d, y);
+        }
+        Ok(())
+    }
 }
 
 /// A solution of the system, with E X dv (n x groups) and the increments of the outputs.
@@ -42,7 +107,7 @@ impl Newton {
         let Program { n, .. } = *blocks.program;
         Self {
             ratio: vec![0.0; n * blocks.len()],
-            small: (0..blocks.len()).map(|_| DenseCholesky::new()).collect(),
+            parts: Part::of(blocks),
             system: vec![0.0; n * n],
             large: DenseCholesky::new(),
             scale: vec![0.0; n],
@@ -53,37 +118,34 @@ impl Newton {
     /// Factors all M_j and S.
     pub fn factor(&mut self, blocks: &Blocks, state: &State) -> Result<(), FactorError> {
         let Program { n, d, .. } = *blocks.program;
-        let x = blocks.program.x();
         for ((q, g), s) in self.ratio.iter_mut().zip(&state.gamma).zip(&state.slack) {
             *q = g / s;
         }
         self.system.fill(0.0);
-        let batch = (MOST_ENTRIES / (n * d).max(1)).clamp(1, blocks.len().max(1));
-        for first in (0..blocks.len()).step_by(batch) {
-            let count = batch.min(blocks.len() - first);
-            self.y.resize(count * n * d, 0.0);
-            let parts = self.y.par_chunks_exact_mut(n * d).zip(&mut self.small[first..first + count]);
-            parts.enumerate().try_for_each_init(
+        let mut left = &mut self.parts[..];
+        while !left.is_empty() {
+            let mut entries = 0;
+            let fits = |part: &&Part| {
+                entries += part.entries(d);
+                entries <= MOST_ENTRIES
+            };
+            let batch;
+            (batch, left) = left.split_at_mut(left.iter().take_while(fits).count().max(1));
+            self.y.resize(batch.iter().map(|part| part.entries(d)).sum(), 0.0);
+            let mut rest = &mut self.y[..];
+            let mut ys: Vec<&mut [f64]> = Vec::with_capacity(batch.len());
+            for part in &*batch {
+                let own;
+                (own, rest) = rest.split_at_mut(part.entries(d));
+                ys.push(own);
+            }
+            batch.par_iter_mut().zip(&mut ys).try_for_each_init(
                 || (vec![0.0; d * d], Vec::new()),
-                |(matrix, scaled), (offset, (y, cholesky))| {
-                    let j = first + offset;
-                    panel::weighted_gram(x, &self.ratio[j * n..(j + 1) * n], scaled, matrix);
-                    state.scalings[j].add_curvature(matrix);
-                    cholesky.factor_shifted(d, matrix)?;
-                    for c in 0..d {
-                        let source = x.col(c).iter().zip(blocks.signs(j));
-                        for (y, (x, &e)) in y[c * n..(c + 1) * n].iter_mut().zip(source) {
-                            *y = if e > 0.0 { *x } else { 0.0 };
-                        }
-                        if let Some(column) = cholesky.column(c) {
-                            matrix[c * d + c..(c + 1) * d].copy_from_slice(column);
-                        }
-                    }
-                    panel::solve_rows(matrix, d, y);
-                    Ok::<(), FactorError>(())
-                },
+                |scratch, (part, y)| part.factor(blocks, state, &self.ratio, y, scratch),
             )?;
-            panel::add_outer_lower(MatRef::from_column_major_slice(&self.y, n, count * d), &mut self.system);
+            let filled: Vec<(&[u32], &[f64])> =
+                batch.iter().zip(&ys).map(|(part, y)| (&part.rows[..], &**y)).collect();
+            panel::add_outer_lower(&filled, n, &mut self.system);
         }
         for (k, compliance) in state.loss.compliance.iter().enumerate() {
             self.system[k * n + k] += compliance;
@@ -210,7 +272,8 @@ impl Newton {
         let x = blocks.program.x();
         let mut v = b.to_vec();
         let small = |v: &mut Vec<f64>| {
-            for (v, cholesky) in v.chunks_exact_mut(d).zip(&self.small) {
+            let factors = self.parts.iter().flat_map(|part| &part.factors);
+            for (v, cholesky) in v.chunks_exact_mut(d).zip(factors) {
                 // sizes fit and every factorisation succeeded
                 let _ = cholesky.solve_in_place(v);
             }

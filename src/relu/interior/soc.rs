@@ -2,8 +2,12 @@
 //!
 //! For x = (t, v) and z inside the cone there is one scaling W = eta (2 w w' - J)^{1/2} with W z = W^{-1} x = lambda
 //! (Nesterov and Todd 1998; Alizadeh and Goldfarb 2003, section 7).
+//!
+//! Near the optimum x and z lie on the cone's boundary but for 1e-12 and less, which t and |v| cannot tell in their
+//! difference. So points are kept as v and their depth t - |v|, which is stepped on its own, and what the scaling needs is
+//! formed from depths.
 
-use crate::linalg::product::dot_serial;
+use crate::linalg::product::{dot_serial, norm};
 
 /// The scaling of one cone of dimension d + 1.
 #[derive(Debug, Clone)]
@@ -13,34 +17,53 @@ pub(in crate::relu) struct Scaling {
     w: Vec<f64>,
     lambda0: f64,
     lambda: Vec<f64>,
+    /// lambda0^2 - |lambda|^2.
+    determinant: f64,
     product: f64,
 }
 
-/// t^2 - |v|^2 without cancellation in the difference of squares.
-fn determinant(t: f64, v: &[f64]) -> f64 {
-    let length = dot_serial(v, v).sqrt();
-    (t - length) * (t + length)
+/// The depth of (t, v) after a step: t + step dt - |v + step dv|, without the difference of large numbers.
+pub(in crate::relu) fn deepen(depth: f64, v: &[f64], (dt, dv): (f64, &[f64]), step: f64) -> f64 {
+    let before = norm(v);
+    let after = v.iter().zip(dv).map(|(v, dv)| (v + step * dv).powi(2)).sum::<f64>().sqrt();
+    let growth = step * (2.0 * dot_serial(v, dv) + step * dot_serial(dv, dv));
+    depth + step * dt - if growth == 0.0 { 0.0 } else { growth / (before + after) }
 }
 
 impl Scaling {
     pub fn new(d: usize) -> Self {
-        Self { eta: 1.0, w0: 1.0, w: vec![0.0; d], lambda0: 1.0, lambda: vec![0.0; d], product: 0.0 }
+        let (w, lambda) = (vec![0.0; d], vec![0.0; d]);
+        Self { eta: 1.0, w0: 1.0, w, lambda0: 1.0, lambda, determinant: 1.0, product: 0.0 }
     }
 
-    /// The scaling of x = (t, v) and (z0, z).
-    pub fn renew(&mut self, t: f64, v: &[f64], z0: f64, z: &[f64]) {
-        let (x_size, z_size) = (determinant(t, v).max(1e-300).sqrt(), determinant(z0, z).max(1e-300).sqrt());
-        self.product = (t * z0 + dot_serial(v, z)).max(1e-300);
-        let half = (0.5 * (1.0 + self.product / (x_size * z_size))).sqrt();
+    /// The scaling of x = (|v| + x_depth, v) and (|z| + z_depth, z).
+    pub fn renew(&mut self, x_depth: f64, v: &[f64], z_depth: f64, z: &[f64]) {
+        let (x_norm, z_norm) = (norm(v), norm(z));
+        let x_size = (x_depth * (2.0 * x_norm + x_depth)).max(1e-300).sqrt();
+        let z_size = (z_depth * (2.0 * z_norm + z_depth)).max(1e-300).sqrt();
+        // |v| |z| + v'z is half of | v / |v| + z / |z| |^2 |v| |z|
+        let opposed = if x_norm > 0.0 && z_norm > 0.0 {
+            let sum = v.iter().zip(z).map(|(v, z)| (v / x_norm + z / z_norm).powi(2)).sum::<f64>();
+            0.5 * sum * x_norm * z_norm
+        } else {
+            x_norm * z_norm
+        };
+        self.product = (opposed + x_depth * z_norm + z_depth * x_norm + x_depth * z_depth).max(1e-300);
+        self.determinant = x_size * z_size;
+        let half = (0.5 * (1.0 + self.product / self.determinant)).sqrt();
         self.eta = (x_size / z_size).sqrt();
         for ((w, v), z) in self.w.iter_mut().zip(v).zip(z) {
             *w = (v / x_size - z / z_size) / (2.0 * half);
         }
         // w lies on the hyperboloid w0^2 - |w|^2 = 1
         self.w0 = (1.0 + dot_serial(&self.w, &self.w)).sqrt();
-        let mut lambda = std::mem::take(&mut self.lambda);
-        self.lambda0 = self.apply(z0, z, &mut lambda);
-        self.lambda = lambda;
+        let size = self.determinant.sqrt();
+        self.lambda0 = size * half;
+        let (x0, z0) = ((x_norm + x_depth) / x_size, (z_norm + z_depth) / z_size);
+        let share = size / (x0 + z0 + 2.0 * half);
+        for ((lambda, v), z) in self.lambda.iter_mut().zip(v).zip(z) {
+            *lambda = share * ((half + z0) * (v / x_size) + (half + x0) * (z / z_size));
+        }
     }
 
     /// x'z.
@@ -99,9 +122,8 @@ impl Scaling {
             r.iter_mut().zip(x.iter().zip(&z)).for_each(|(r, (x, z))| *r -= x0 * z + z0 * x);
         }
         // lambda \ r, by the inverse of the arrow matrix of lambda
-        let size = determinant(self.lambda0, &self.lambda).max(1e-300);
         let along = dot_serial(&self.lambda, &r);
-        let q0 = (self.lambda0 * r0 - along) / size;
+        let q0 = (self.lambda0 * r0 - along) / self.determinant;
         r.iter_mut().zip(&self.lambda).for_each(|(r, l)| *r = (*r - q0 * l) / self.lambda0);
         self.apply_inverse(q0, &r, e)
     }
@@ -123,11 +145,13 @@ impl Scaling {
     }
 }
 
-/// The longest step along (dt, dv) from (t, v) inside the cone.
-pub(in crate::relu) fn longest(t: f64, v: &[f64], dt: f64, dv: &[f64]) -> f64 {
+/// The longest step along (dt, dv) from (|v| + depth, v) inside the cone.
+pub(in crate::relu) fn longest(depth: f64, v: &[f64], dt: f64, dv: &[f64]) -> f64 {
+    let size = norm(v);
+    let t = size + depth;
     let a = dt * dt - dot_serial(dv, dv);
     let b = t * dt - dot_serial(v, dv);
-    let c = determinant(t, v).max(0.0);
+    let c = (depth * (size + t)).max(0.0);
     let mut longest = if dt < 0.0 { -t / dt } else { f64::INFINITY };
     // the smallest positive root of a s^2 + 2 b s + c
     let discriminant = b * b - a * c;
@@ -154,10 +178,14 @@ mod tests {
             dv in prop::collection::vec(-1.0f64..1.0, 3), mu in 0.0f64..1.0) {
             let (t, z0) = (dot_serial(&v, &v).sqrt() + lift, dot_serial(&z, &z).sqrt() + 0.3);
             let mut scaling = Scaling::new(3);
-            scaling.renew(t, &v, z0, &z);
+            scaling.renew(lift, &v, 0.3, &z);
             let mut lambda = vec![0.0; 3];
             let lambda0 = scaling.apply_inverse(t, &v, &mut lambda);
             prop_assert!((lambda0 - scaling.lambda0).abs() < 1e-10 * lambda0);
+            let product = t * z0 + dot_serial(&v, &z);
+            prop_assert!((product - scaling.product).abs() < 1e-12 * (1.0 + product));
+            let determinant = lambda0 * lambda0 - dot_serial(&lambda, &lambda);
+            prop_assert!((determinant - scaling.determinant).abs() < 1e-9 * lambda0 * lambda0);
             for (a, b) in lambda.iter().zip(&scaling.lambda) {
                 prop_assert!((a - b).abs() < 1e-9);
             }
@@ -179,10 +207,14 @@ mod tests {
             for k in 0..3 {
                 prop_assert!((reduced[k] - e[k]).abs() < 1e-8 * (1.0 + target0.abs() + target[k].abs()));
             }
-            let reach = longest(t, &v, -0.5, &dv);
+            let reach = longest(lift, &v, -0.5, &dv);
             if reach.is_finite() {
                 let moved: Vec<f64> = v.iter().zip(&dv).map(|(v, d)| v + reach * d).collect();
                 prop_assert!((t - 0.5 * reach - dot_serial(&moved, &moved).sqrt()).abs() < 1e-7 * (1.0 + reach));
+                prop_assert!(deepen(lift, &v, (-0.5, &dv), reach).abs() < 1e-7 * (1.0 + reach));
+                let half: Vec<f64> = v.iter().zip(&dv).map(|(v, d)| v + 0.5 * reach * d).collect();
+                let depth = t - 0.25 * reach - norm(&half);
+                prop_assert!((deepen(lift, &v, (-0.5, &dv), 0.5 * reach) - depth).abs() < 1e-12 * (1.0 + reach));
             }
         }
     }

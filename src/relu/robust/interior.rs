@@ -190,7 +190,7 @@ impl<'a> State<'a> {
         let Scaled { d, beta, .. } = *self.data;
         for (column, v) in self.columns.iter_mut().zip(self.v.chunks_exact(d)) {
             let Length { t, z, scaling, .. } = &mut column.norm;
-            scaling.renew(*t, v, beta, z);
+            scaling.renew(*t - norm(v), v, beta - norm(z), z);
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a> State<'a> {
         let Scaled { d, beta, .. } = *self.data;
         let reach = |(column, (v, dv)): (&Column, (&[f64], &[f64]))| {
             let Length { t, z, dt, dz, .. } = &column.norm;
-            soc::longest(*t, v, *dt, dv).min(soc::longest(beta, z, 0.0, dz))
+            soc::longest(t - norm(v), v, *dt, dv).min(soc::longest(beta - norm(z), z, 0.0, dz))
         };
         let pairs = self.v.chunks_exact(d).zip(self.dv.chunks_exact(d));
         let norms = self.columns.iter().zip(pairs).map(reach).fold(f64::INFINITY, f64::min);

@@ -33,7 +33,7 @@ pub use prox::{Budget, Norm};
 use super::network::{Block, Blocks, Network};
 use super::{COLUMNS, ConvexRelu, Error, Method, Patterns, Training};
 use crate::control::{Certificate, Counts, Limits, Monitor, Run, Status, Summary};
-use crate::linalg::cone_projection::ConeProjection;
+use crate::linalg::cone_projection::{Cone, ConeProjection};
 use crate::linalg::product::{axpy, dot_serial, norm};
 use sampling::Robust;
 use scaled::Scaled;
@@ -323,7 +323,8 @@ impl RobustRelu {
                 row.iter_mut().zip(&tangent).for_each(|(x, t)| *x -= t);
             }
             let norms: Vec<f64> = tilted.chunks_exact(d).map(norm).collect();
-            cone.project(&tilted, &ones, &norms, weights);
+            let start = cone.active.clone();
+            cone.project(&Cone { rows: &tilted, signs: &ones, norms: &norms }, weights, &start, 0.0);
             point.copy_from_slice(&cone.projection);
         }
         point

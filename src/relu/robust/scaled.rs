@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Block;
 use super::prox::{Budget, RowDual};
 use crate::linalg::panel;
-use crate::linalg::product::norm;
+use crate::linalg::product::{dot_serial, norm};
 use crate::relu::{Loss, Patterns, Training};
 
 /// X, beta and the budget divided by `scale`, weights multiplied by it: the same problem. Columns of weights are those of
@@ -99,6 +99,9 @@ impl Scaled {
             let x = &self.rows[k * d..(k + 1) * d];
             g.iter_mut().zip(x).for_each(|(g, x)| *g += duals[k].along * x);
         }
+        let rounding = (n as f64 + 8.0) * f64::EPSILON;
+        let sizes: Vec<f64> = ball.chunks_exact(d).map(norm).collect();
+        let row_sizes: Vec<f64> = self.rows.chunks_exact(d).map(norm).collect();
         let mut sums = vec![0.0; d * self.columns()];
         panel::multiply(MatRef::from_column_major_slice(&ball, d, n), &self.active, &mut sums);
         let theta = sums
@@ -112,11 +115,16 @@ impl Scaled {
                     left.iter_mut().zip(row).for_each(|(v, x)| *v -= gamma * e * x);
                 }
                 left.iter_mut().zip(sum).for_each(|(v, s)| *v += s);
-                norm(&left)
+                // what rounding can have taken from the norm
+                let own = &self.active[j * n..(j + 1) * n];
+                let terms = own.iter().zip(&sizes).map(|(a, g)| a.abs() * g).sum::<f64>();
+                let size = terms + dot_serial(gamma, &row_sizes) + norm(&omega[j * d..(j + 1) * d]);
+                norm(&left) + rounding * size
             })
             .reduce(|| 0.0, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) });
         let c = if theta > self.beta { self.beta / theta * (1.0 - 4.0 * f64::EPSILON) } else { 1.0 };
-        let bound: f64 = duals.iter().zip(&self.y).map(|(dual, &y)| dual.value(self.loss, y, c)).sum();
+        let values = duals.iter().zip(&self.y).map(|(dual, &y)| dual.value(self.loss, y, c));
+        let bound: f64 = values.map(|value| value - rounding * value.abs()).sum();
         // no loss is negative
         if theta.is_nan() || bound.is_nan() { 0.0 } else { bound }
     }
