@@ -441,11 +441,15 @@ fn graphs_whose_energies_leave_the_range_of_doubles_are_refused() {
     for (weight, label) in [(1.0, 1e160), (1e160, 1e160), (1e-160, 1e-160), (1e-300, 1e-300)] {
         assert_eq!(spread(weight, label).unwrap_err(), GraphError::Range, "{weight:e} {label:e}");
     }
-    for (weight, label) in [(1.0, 1e150), (1e-60, 1e-60), (1e-300, 0.0), (1e-140, 1e10)] {
+    for (weight, label, within) in
+        [(1.0, 1e150, true), (1e-60, 1e-60, true), (1e-300, 0.0, true), (1e-140, 1e10, false)]
+    {
         let problem = spread(weight, label).unwrap();
-        let (values, _) =
+        let (values, summary) =
             problem.solve_by_conjugate_gradients(false, &Limits::default(), &mut quiet()).unwrap();
-        assert!((values[1] - label).abs() <= 1e-6 * label, "{weight:e} {label:e}: {}", values[1]);
+        // a product of weights that is lost to underflow ends the run, and nothing is claimed
+        assert_eq!(summary.status == Status::Solved, within, "{weight:e} {label:e}");
+        assert!(!within || (values[1] - label).abs() <= 1e-6 * label, "{weight:e} {label:e}: {}", values[1]);
     }
 }
 

@@ -17,6 +17,10 @@ use crate::linalg::krylov::{
 use crate::linalg::product::{dot, multiply, norm_inf};
 use crate::problem::BoxQuadratic;
 
+fn goes_on(status: KrylovStatus) -> bool {
+    matches!(status, KrylovStatus::Converged | KrylovStatus::IterationLimit | KrylovStatus::Stopped)
+}
+
 /// What keeps labels from spreading.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum GraphError {
@@ -202,7 +206,8 @@ impl LabelPropagation {
                 Some(reduced) => reduced.conjugate_gradient(c, &mut x, &stopping, &mut workspace, watch),
             };
             match outcome {
-                Ok(outcome) if outcome.status != KrylovStatus::Stagnated => products += outcome.iterations,
+                // another call of a run that cannot go on would end where this one did
+                Ok(outcome) if goes_on(outcome.status) => products += outcome.iterations,
                 _ => break (Status::Stalled, certificate),
             }
         };

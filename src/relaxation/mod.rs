@@ -338,9 +338,12 @@ impl Relaxation {
             course.add(done);
         }
         match course.attempt.end {
-            End::Indefinite(rayleigh) => Err(Error::NotPositiveDefinite { rayleigh }),
-            _ => Ok(()),
+            // positive definite by Gershgorin's theorem: the direction was one of rounding errors
+            End::Indefinite(_) if system.operator.dominance() > 0.0 => course.attempt.end = End::Stagnated,
+            End::Indefinite(rayleigh) => return Err(Error::NotPositiveDefinite { rayleigh }),
+            _ => {}
         }
+        Ok(())
     }
 
     /// 1 - beta, from the dominance or a probe; None if the probe ended the solve.

@@ -74,6 +74,7 @@ pub(super) fn finish(
     let mut r = vec![0.0; x.len()];
     let residual = operator.residual(system.b, &x, &mut r);
     let b_norm = norm(b);
+    let target = (solver.limits.tolerance * b_norm).max(solver.absolute_tolerance);
     let relative_residual = if residual == 0.0 { 0.0 } else { residual / b_norm };
     let first = history.records.first().map_or(f64::NAN, |record| record.certificate) * b_norm;
     let error_estimate = error_estimate(solver, system, &course, &r);
@@ -96,6 +97,8 @@ pub(super) fn finish(
         status: match status_of(course.attempt.end) {
             // norms beyond the range of doubles compare with nothing
             Status::Solved if !relative_residual.is_finite() => Status::Stalled,
+            // the true residual has the last word
+            Status::IterationLimit | Status::Stalled if residual <= target => Status::Solved,
             status => status,
         },
         // A x = b - r

@@ -16,9 +16,10 @@ use crate::control::{Certificate, Run, Status, Summary};
 /// dereferences to, holds status, objective (of the rounded plan), duality gap, counts, time and trace.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// f, one per source, in the units of the cost. Where the mass is 0: min over j of (C_ij - g_j).
+    /// f, one per source, in the units of the cost. Where the mass is 0: min over the targets with mass of (C_ij - g_j),
+    /// which is +inf where all those arcs are forbidden.
     pub source_potential: Vec<f64>,
-    /// g, one per target.
+    /// g, one per target; where the mass is 0 likewise.
     pub target_potential: Vec<f64>,
     /// <C, P^> of the rounded plan.
     pub transport_cost: f64,

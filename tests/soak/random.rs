@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use gradus::linalg::DesignMatrix;
-use sprs::{CsMatI, TriMatI};
+use sprs::{CsMatI, CsVecViewI, TriMatI};
 
 use super::all_finite;
 
@@ -199,4 +199,13 @@ impl Random {
     pub fn seed(&mut self) -> u64 {
         self.rng.random()
     }
+}
+
+/// The least share of a diagonal entry by which it exceeds the sum of the others of its row.
+pub fn dominance(a: &CsMatI<f64, u32>) -> f64 {
+    let row = |(i, row): (usize, CsVecViewI<f64, u32>)| {
+        let sum: f64 = row.iter().map(|(j, v)| if i == j { 0.0 } else { v.abs() }).sum();
+        row.get(i).map_or(0.0, |diagonal| (diagonal - sum) / diagonal)
+    };
+    a.outer_iterator().enumerate().map(row).fold(1.0, f64::min)
 }

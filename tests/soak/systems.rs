@@ -5,7 +5,7 @@ use gradus::relaxation::policy::Named;
 use gradus::relaxation::{Method, Omega, Operator, Ordering, Relaxation, Stream, StreamSystem};
 use sprs::CsMatI;
 
-use super::random::{Damage, Random};
+use super::random::{Damage, Random, dominance};
 use super::{Answer, Trial};
 
 /// |b - A x| / |b|, summed with care for large and small numbers.
@@ -32,15 +32,6 @@ const METHODS: [Method; 7] = [
     Method::MultigridCg,
     Method::Direct,
 ];
-
-/// The least share of a diagonal entry by which it exceeds the sum of the others of its row.
-fn dominance(a: &CsMatI<f64, u32>) -> f64 {
-    let row = |(i, row): (usize, sprs::CsVecViewI<f64, u32>)| {
-        let sum: f64 = row.iter().map(|(j, v)| if i == j { 0.0 } else { v.abs() }).sum();
-        row.get(i).map_or(0.0, |diagonal| (diagonal - sum) / diagonal)
-    };
-    a.outer_iterator().enumerate().map(row).fold(1.0, f64::min)
-}
 
 pub fn relaxation(random: &mut Random) -> Trial {
     let n = random.size(25, 300);
