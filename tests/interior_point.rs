@@ -161,6 +161,26 @@ fn fixed_variables_and_free_rows_are_no_obstacle() {
 }
 
 #[test]
+fn rows_of_fixed_variables_are_judged_where_those_are_fixed() {
+    // x is fixed at 0.5, starts elsewhere, and the row has a slope that is scaled down
+    let program = |value: f64| {
+        Closures::new(vec![-3.0, 0.0])
+            .objective(|x| (x[1] - 1.0).powi(2), |x, g| (g[0], g[1]) = (0.0, 2.0 * (x[1] - 1.0)))
+            .bounds(vec![0.5, f64::NEG_INFINITY], vec![0.5, f64::INFINITY])
+            .equations(1, &[(0, 0)], move |x, c| c[0] = 7000.0 * (x[0] - value), |_, j| j[0] = 7000.0)
+            .hessian(&[(1, 1)], |_, sigma, _, w| w[0] = 2.0 * sigma)
+            .build()
+            .unwrap()
+    };
+    let solution = InteriorPoint::default().solve(&program(0.5)).unwrap();
+    assert_eq!(solution.status, Status::Solved, "{solution}");
+    assert!((solution.x[0] - 0.5).abs() + (solution.x[1] - 1.0).abs() < 1e-7);
+    let solution = InteriorPoint::default().solve(&program(0.6)).unwrap();
+    assert_eq!(solution.status, Status::Infeasible, "{solution}");
+    assert_eq!(solution.x[0], 0.5);
+}
+
+#[test]
 fn all_variables_fixed_leaves_a_check() {
     let fixed = |target: f64| {
         Closures::new(vec![1.0])

@@ -37,6 +37,12 @@ impl Bounds {
         Ok(Self { lower, upper, row_lower, row_upper })
     }
 
+    /// x with the fixed variables at their bounds.
+    pub fn with_fixed(&self, x: &[f64]) -> Vec<f64> {
+        let sides = self.lower.iter().zip(&self.upper);
+        x.iter().zip(sides).map(|(&x, (&lower, &upper))| if lower == upper { lower } else { x }).collect()
+    }
+
     /// Whether constraint i is an equation.
     pub fn is_equation(&self, row: usize) -> bool {
         self.row_lower[row] == self.row_upper[row]

@@ -165,7 +165,8 @@ pub(super) fn solve(
     {
         let feasible = instance.certify(zero, None, &[]);
         let status = run.record(feasible.gap.objective, relative(&feasible.gap), &EXTRA);
-        return Ok((status.unwrap_or(Status::Solved), feasible));
+        // optimal but for rounding, which a tolerance may be below
+        return Ok((status.unwrap_or(Status::Stalled), feasible));
     }
     match method {
         Method::Auto if instance.program.n > DENSE_ROWS => splitting(instance, admm, None, start, run, work),

@@ -72,7 +72,7 @@ impl Attempt<'_, '_, '_> {
             self.work.notes.push(format!(
                 "constraint {row} depends on no free variable and is violated by {violation:.3e}"
             ));
-            answer.x.copy_from_slice(start.x.unwrap_or(self.evaluator.start()));
+            answer.x = self.evaluator.bounds().with_fixed(start.x.unwrap_or(self.evaluator.start()));
             return Ok(Outcome::LocallyInfeasible);
         }
         // the answer where time is up before the first iterate

@@ -97,7 +97,8 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// Lays out the form. `constant_rows` holds c at the start, for rows that no free variable touches.
+    /// Lays out the form. `constant_rows` holds c, unscaled, where the fixed variables are, for rows that no free variable
+    /// touches.
     pub fn new(
         evaluator: &Evaluator,
         constant_rows: &[f64],
@@ -126,7 +127,6 @@ impl Form {
             let touched = columns.iter().any(|&j| column_of[j as usize] != DROPPED);
             let (lower, upper) = (bounds.row_lower[i], bounds.row_upper[i]);
             if !touched {
-                // scaled and unscaled value differ by the factor, which is one for rows without derivatives
                 let violation = (lower - constant_rows[i]).max(constant_rows[i] - upper);
                 if violation > 1e-8 * (1.0 + constant_rows[i].abs()) && broken_row.is_none() {
                     broken_row = Some((i, violation));

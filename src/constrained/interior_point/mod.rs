@@ -179,8 +179,9 @@ impl InteriorPoint {
         let mut work = Work::default();
         let start = *start;
         let mut constants = vec![0.0; evaluator.rows()];
+        let fixed = evaluator.bounds().with_fixed(start.x.unwrap_or(evaluator.start()));
         // values that aren't finite show again at the start
-        let _ = evaluator.values(start.x.unwrap_or(evaluator.start()), &mut constants);
+        let _ = evaluator.unscaled(|evaluator| evaluator.values(&fixed, &mut constants));
         let (equations, free) = count_equations(evaluator);
         let constant = has_constant_objective(evaluator);
         let mut attempt = Attempt {
