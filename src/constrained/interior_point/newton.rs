@@ -74,6 +74,9 @@ pub(super) struct Newton {
     solution: Vec<f64>,
 }
 
+/// A multiplier that underflows leaves a slack without curvature, whose inverse is no number.
+const LEAST_SLACK_CURVATURE: f64 = 1e-100;
+
 impl Newton {
     pub fn new(form: &Form, shape: &Shape) -> Self {
         let (count, m) = (shape.count(), shape.m);
@@ -282,7 +285,7 @@ impl Newton {
         self.d_x.copy_from_slice(&self.diagonal[..shape.nx]);
         self.d_y.fill(0.0);
         for (&(row, _), d) in shape.attached.iter().zip(&self.diagonal[shape.nx..]) {
-            self.d_y[row as usize] += 1.0 / (d + dw);
+            self.d_y[row as usize] += 1.0 / (d + dw).max(LEAST_SLACK_CURVATURE);
         }
         kkt.set(&self.hessian, &at.jacobian, &self.d_x, &self.d_y);
         let inertia = kkt.factor(dw, self.shifts.dc)?;
