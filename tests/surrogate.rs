@@ -573,3 +573,18 @@ fn softmax_falls_to_its_optimum() {
     let other = batches.solve_multinomial(&model, Start::Zero, &mut Monitor::none()).unwrap();
     assert!(other.objective - fit.objective < 2e-2 * fit.objective, "{} {}", other.objective, fit.objective);
 }
+
+/// With fewer samples than parameters the exact step is taken in the rows, which know one ridge weight only.
+#[test]
+fn an_intercept_without_ridge_does_not_disturb_the_exact_step() {
+    let mut model = model(5, 7, loss::Squared, 0.05, 2637, true);
+    model.loss = loss::by_name("logistic").unwrap();
+    model.target = targets(&*model.loss, 5, 2637);
+    model.intercept = true;
+    let last = |inner: Inner| {
+        let fit = solver(published(inner), None, 400).solve(&model).unwrap();
+        fit.history.records.last().unwrap().objective
+    };
+    let (exact, other) = (last(Inner::Exact { damping: 0.0 }), last(Inner::Lbfgs { steps: 5 }));
+    assert!((exact - other).abs() < 1e-8, "{exact} {other}");
+}

@@ -28,9 +28,8 @@ pub(super) fn step(
     scratch: &mut Scratch,
     work: &mut Work,
 ) -> Result<(), String> {
-    let uniform = q.ridge.windows(2).all(|pair| pair[0] == pair[1]);
     // weights that differ between the outputs of a sample would need a system for each
-    let form = if uniform && q.batch.len() < linear.width() { Form::Rows } else { Form::Columns };
+    let form = if has_one_ridge(q) && q.batch.len() < linear.width() { Form::Rows } else { Form::Columns };
     linear.gather(q.batch, &mut scratch.rows);
     let step = solve(q, linear.outputs, damping, form, scratch)?;
     work.products += 2;
@@ -38,6 +37,12 @@ pub(super) fn step(
     work.factorizations += 1;
     theta.iter_mut().zip(&step).for_each(|(theta, step)| *theta += step);
     Ok(())
+}
+
+/// Whether all parameters have the same ridge weight; those beyond the end of the list, such as an intercept, have none.
+fn has_one_ridge(q: &Surrogate) -> bool {
+    let weight = |j: usize| q.ridge.get(j).copied().unwrap_or(0.0);
+    (1..q.theta.len()).all(|j| weight(j) == weight(0))
 }
 
 /// The exact step of a surrogate of a linear map, by the form asked for. O(b p^2 + p^3/3) or O(b^2 p + b^3/3).
@@ -48,7 +53,7 @@ pub fn exact_step(q: &Surrogate, damping: f64, form: Form) -> Result<Vec<f64>, S
     let Some(linear) = q.model.as_linear() else {
         return Err("exact inner solves are for linear maps".into());
     };
-    if form == Form::Rows && q.ridge.windows(2).any(|pair| pair[0] != pair[1]) {
+    if form == Form::Rows && !has_one_ridge(q) {
         return Err("the form by rows needs one ridge weight for all parameters".into());
     }
     let mut scratch = Scratch::default();
