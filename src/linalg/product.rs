@@ -63,6 +63,11 @@ pub fn piece_count(multiplications: usize, length: usize) -> usize {
     if multiplications < PARALLEL_ENTRIES { 1 } else { (multiplications / (8 * length + 1)).clamp(1, 8) }
 }
 
+/// What rounding can add to a sum of n products, as a share of the sum of their sizes, in whatever order they are added.
+pub fn summation_error(n: usize) -> f64 {
+    (n as f64 + 8.0) * f64::EPSILON
+}
+
 /// x'y. Four accumulators per chunk: fast, and more accurate than one.
 pub fn dot(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "dot needs vectors of one length");

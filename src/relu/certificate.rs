@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::training::Program;
 use crate::linalg::cone_projection::ConeProjection;
-use crate::linalg::product::{dot_serial, norm};
+use crate::linalg::product::{dot_serial, norm, summation_error};
 
 /// A primal value, a lower bound, and what the bound rests on.
 #[derive(Debug, Clone)]
@@ -41,14 +41,16 @@ pub(super) fn norms(
     let rounding = rounding(program, slope);
     let bounds =
         active.par_chunks_exact_mut(2).zip(signs).enumerate().flat_map_iter(|(i, (active, signs))| {
+            let proved = [0, 1].map(|side| known.get(2 * i + side).copied().filter(|bound| !bound.is_nan()));
+            if let [Some(plus), Some(minus)] = proved {
+                return [plus, minus];
+            }
             let mut cone = ConeProjection::default();
             let mut correlation = correlation(program, signs, slope);
             let mut bound = |side: usize| {
                 correlation.iter_mut().for_each(|c| *c = -*c);
-                match known.get(2 * i + side) {
-                    Some(&bound) if !bound.is_nan() => bound,
-                    _ => dual_norm(program, signs, &correlation, &mut cone, &mut active[side]) + rounding,
-                }
+                let new = || dual_norm(program, signs, &correlation, &mut cone, &mut active[side]) + rounding;
+                proved[side].unwrap_or_else(new)
             };
             [bound(0), bound(1)]
         });
@@ -73,7 +75,7 @@ pub(super) fn zero_is_optimal(program: &Program, signs: &[Vec<f64>], inside: &[V
 /// What rounding can do to |sum_k w_k x_k|, computed in any order.
 pub(super) fn rounding(program: &Program, weights: &[f64]) -> f64 {
     let size: f64 = program.norms.iter().zip(weights).map(|(x, w)| x * w.abs()).sum();
-    (program.n as f64 + 8.0) * f64::EPSILON * size
+    summation_error(program.n) * size
 }
 
 /// The gap once the norms are known.
@@ -101,7 +103,7 @@ pub(super) fn from_norms(
         dual += at_zero - sum;
         dual_size += at_zero + sum;
     }
-    let rounding = (program.n as f64 + 8.0) * f64::EPSILON;
+    let rounding = summation_error(program.n);
     let gap = gap.max(0.0) + rounding * gap_size;
     let dual = dual - rounding * dual_size;
     if shrink.is_nan() || gap.is_nan() || !objective.is_finite() {
@@ -141,5 +143,5 @@ fn dual_norm(
     active.clone_from(&cone.active);
     let pairs = cone.active.iter().zip(&cone.multipliers);
     let size: f64 = pairs.map(|(&k, multiplier)| program.norms[k as usize] * multiplier).sum();
-    norm(&cone.projection) + (program.n as f64 + 8.0) * f64::EPSILON * size
+    norm(&cone.projection) + summation_error(program.n) * size
 }

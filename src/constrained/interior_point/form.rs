@@ -110,13 +110,11 @@ impl Form {
         let bounds = evaluator.bounds();
         let scaling = evaluator.scaling();
         let (n, m) = (evaluator.variables(), evaluator.rows());
-        let mut template = evaluator.start().to_vec();
+        let template = bounds.with_fixed(evaluator.start());
         let (mut free, mut column_of) = (Vec::new(), vec![DROPPED; n]);
-        for j in 0..n {
-            if bounds.lower[j] == bounds.upper[j] {
-                template[j] = bounds.lower[j];
-            } else {
-                column_of[j] = free.len() as u32;
+        for (j, column) in column_of.iter_mut().enumerate() {
+            if bounds.lower[j] != bounds.upper[j] {
+                *column = free.len() as u32;
                 free.push(j as u32);
             }
         }

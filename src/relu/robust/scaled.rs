@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::Block;
 use super::prox::{Budget, RowDual};
 use crate::linalg::panel;
-use crate::linalg::product::{dot_serial, norm};
+use crate::linalg::product::{dot_serial, norm, summation_error};
 use crate::relu::{Loss, Patterns, Training};
 
 /// X, beta and the budget divided by `scale`, weights multiplied by it: the same problem. Columns of weights are those of
@@ -19,6 +19,8 @@ pub(super) struct Scaled {
     pub x: Mat<f64>,
     /// Rows of X one after the other.
     pub rows: Vec<f64>,
+    /// Their norms.
+    pub norms: Vec<f64>,
     pub budget: Budget,
     pub beta: f64,
     pub scale: f64,
@@ -48,6 +50,7 @@ impl Scaled {
         let scale = if size > 0.0 { size / (d.min(n) as f64).sqrt().min(10.0) / 3.0 } else { 1.0 };
         let x = Mat::from_fn(n, d, |i, j| raw[(i, j)] / scale);
         let rows: Vec<f64> = (0..n).flat_map(|k| (0..d).map(move |j| (k, j))).map(|i| x[i]).collect();
+        let norms = rows.chunks_exact(d).map(norm).collect();
         let sign = |i: usize, k: usize| if patterns.is_active(i, k) { 1.0 } else { -1.0 };
         let signs: Vec<Vec<f64>> = (0..count).map(|i| (0..n).map(|k| sign(i, k)).collect()).collect();
         let mut active = vec![0.0; n * 2 * count];
@@ -61,7 +64,7 @@ impl Scaled {
             (0..n).flat_map(|k| (0..columns).map(move |j| (k, j))).map(|(k, j)| active[j * n + k]).collect();
         let budget = Budget { epsilon: budget.epsilon / scale, ..*budget };
         let (loss, beta, y) = (training.loss(), training.beta() / scale, training.target().to_vec());
-        Self { n, d, loss, y, x, rows, budget, beta, scale, signs, active, active_transposed }
+        Self { n, d, loss, y, x, rows, norms, budget, beta, scale, signs, active, active_transposed }
     }
 
     /// Columns of weights: two a pattern.
@@ -99,9 +102,8 @@ impl Scaled {
             let x = &self.rows[k * d..(k + 1) * d];
             g.iter_mut().zip(x).for_each(|(g, x)| *g += duals[k].along * x);
         }
-        let rounding = (n as f64 + 8.0) * f64::EPSILON;
+        let rounding = summation_error(n);
         let sizes: Vec<f64> = ball.chunks_exact(d).map(norm).collect();
-        let row_sizes: Vec<f64> = self.rows.chunks_exact(d).map(norm).collect();
         let mut sums = vec![0.0; d * self.columns()];
         panel::multiply(MatRef::from_column_major_slice(&ball, d, n), &self.active, &mut sums);
         let theta = sums
@@ -118,7 +120,7 @@ impl Scaled {
                 // what rounding can have taken from the norm
                 let own = &self.active[j * n..(j + 1) * n];
                 let terms = own.iter().zip(&sizes).map(|(a, g)| a.abs() * g).sum::<f64>();
-                let size = terms + dot_serial(gamma, &row_sizes) + norm(&omega[j * d..(j + 1) * d]);
+                let size = terms + dot_serial(gamma, &self.norms) + norm(&omega[j * d..(j + 1) * d]);
                 norm(&left) + rounding * size
             })
             .reduce(|| 0.0, |a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) });

@@ -39,10 +39,9 @@ pub(super) fn step(
     Ok(())
 }
 
-/// Whether all parameters have the same ridge weight; those beyond the end of the list, such as an intercept, have none.
+/// Whether all parameters have the same ridge weight.
 fn has_one_ridge(q: &Surrogate) -> bool {
-    let weight = |j: usize| q.ridge.get(j).copied().unwrap_or(0.0);
-    (1..q.theta.len()).all(|j| weight(j) == weight(0))
+    (1..q.theta.len()).all(|j| q.ridge_of(j) == q.ridge_of(0))
 }
 
 /// The exact step of a surrogate of a linear map, by the form asked for. O(b p^2 + p^3/3) or O(b^2 p + b^3/3).
@@ -75,7 +74,7 @@ fn solve(
     let Scratch { rows, gram, cholesky, .. } = scratch;
     let p = rows.columns();
     let weight = |i: usize| q.weights.map_or(1.0, |weights| weights[i]);
-    let ridge = |j: usize| q.eta * q.ridge.get(j).copied().unwrap_or(0.0);
+    let ridge = |j: usize| q.eta * q.ridge_of(j);
     match form {
         Form::Columns => {
             let weights: Vec<f64> = (0..rows.rows()).map(|i| weight(i) / b).collect();

@@ -100,7 +100,7 @@ fn diagonal(q: &Surrogate, rows: Option<&crate::linalg::RowBlock>) -> Option<Vec
     let b = q.batch.len() as f64;
     let mut diagonal = rows.column_squares(q.weights);
     for (j, value) in diagonal.iter_mut().enumerate() {
-        *value = *value / b + q.eta * q.ridge.get(j).copied().unwrap_or(0.0);
+        *value = *value / b + q.eta * q.ridge_of(j);
         if *value <= 0.0 {
             *value = 1.0;
         }

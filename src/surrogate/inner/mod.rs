@@ -159,11 +159,16 @@ pub struct Surrogate<'a> {
     pub eta: f64,
     /// The diagonal of W, laid out as z; the identity where absent.
     pub weights: Option<&'a [f64]>,
-    /// r, one weight per parameter; empty for none.
+    /// r, one weight per parameter; those beyond its end, such as an intercept, have none.
     pub ridge: &'a [f64],
 }
 
 impl Surrogate<'_> {
+    /// r_j.
+    fn ridge_of(&self, j: usize) -> f64 {
+        self.ridge.get(j).copied().unwrap_or(0.0)
+    }
+
     /// u <- W w + eta g, for w = f_B - z.
     fn residual(&self, w: &[f64], u: &mut [f64]) {
         match self.weights {
