@@ -1,8 +1,8 @@
 //! Linear and convex quadratic programs: Mehrotra's predictor and corrector (1992) on the same system.
 //!
 //! The predictor is the Newton step towards mu = 0. How much of it fits between the bounds says which mu to aim at,
-//! sigma mu with sigma = (mu after the predictor / mu)^3, and its products of steps correct the linearised complementarity. Both take
-//! the same factors. No step is refused: the rows are linear, so that every step lowers the violation by the share that it goes.
+//! sigma mu with sigma = (mu after the predictor / mu)^3, and its products of steps, times the share that fits, correct the
+//! linearised complementarity (of a step that hardly fits the full products lead to the bounds). Both take the same factors. No step is refused: the rows are linear, so that every step lowers the violation by the share that it goes.
 
 use super::super::error::Error;
 use super::super::solution::Outcome;
@@ -17,6 +17,15 @@ use crate::linalg::product::norm_inf;
 
 /// Share of the way to the boundary that a step goes at least.
 const LEAST_TAU: f64 = 0.995;
+/// Steps that share factors to bring products of distances and multipliers nearer to each other (Gondzio, Computational
+/// Optimization and Applications 6, 1996): how many, how much longer each wants the step to be, the share of that which makes it
+/// worth while, and how far products may be from mu.
+const CENTRINGS: usize = 2;
+const REACH: f64 = 0.1;
+const WORTHWHILE: f64 = 0.1;
+const SPREAD: f64 = 10.0;
+/// mu is never aimed lower than this share of the tolerance: products that vanish leave multipliers to rounding.
+const LEAST_SHARE: f64 = 1e-3;
 /// Iterations without the error halved after which the general method takes over.
 const PATIENCE: usize = 25;
 /// A linear program is unbounded where a point of this size violates no row by more than that, and the objective falls along it by
@@ -93,7 +102,7 @@ impl Phase {
             }
             // 3. the predictor, and where it leads
             let mu = self.shape.mean_complementarity(&self.at, &self.step, 0.0, 0.0);
-            self.aim_at(0.0, false);
+            self.aim_at(0.0, 0.0);
             if !self.solve_step(tools)? {
                 return Ok(None);
             }
@@ -103,10 +112,12 @@ impl Phase {
                 let Lengths { primal, dual } = affine;
                 let reached = self.shape.mean_complementarity(&self.at, &self.step, primal, dual);
                 // 4. the corrector
-                self.aim_at((reached / mu).powi(3).min(1.0) * mu, true);
+                let target = ((reached / mu).powi(3).min(1.0) * mu).max(LEAST_SHARE * self.tolerance);
+                self.aim_at(target, primal.max(dual));
                 if !self.solve_step(tools)? {
                     return Ok(None);
                 }
+                self.centre(tools, target)?;
             }
             // 5. the step
             self.shape.tau = LEAST_TAU.max(1.0 - mu);
@@ -131,13 +142,12 @@ impl Phase {
         Ok(found && newton.shifts.dw <= LIFT)
     }
 
-    /// The right-hand side of the step towards complementarity mu, with the products of the last step if asked for.
-    fn aim_at(&mut self, mu: f64, corrected: bool) {
+    /// The right-hand side of the step towards complementarity mu, with that share of the last step's products.
+    fn aim_at(&mut self, mu: f64, weight: f64) {
         let Phase { shape, at, step, newton, .. } = self;
         let b = &mut newton.right_hand_side;
         b.u.iter_mut().zip(&at.dual).for_each(|(b, d)| *b = -d);
         b.y.iter_mut().zip(&at.residual).for_each(|(b, r)| *b = -r);
-        let weight = if corrected { 1.0 } else { 0.0 };
         for &k in &shape.lower_set {
             let k = k as usize;
             b.zl[k] = mu - at.zl[k] * at.below[k] - weight * step.zl[k] * step.u[k];
@@ -145,6 +155,44 @@ impl Phase {
         for &k in &shape.upper_set {
             let k = k as usize;
             b.zu[k] = mu - at.zu[k] * at.above[k] + weight * step.zu[k] * step.u[k];
+        }
+    }
+
+    /// Corrects the step as long as that makes it longer.
+    fn centre(&mut self, tools: &mut Tools, mu: f64) -> Result<(), Error> {
+        for _ in 0..CENTRINGS {
+            let lengths = self.lengths();
+            let wanted = Lengths {
+                primal: (lengths.primal + REACH).min(1.0),
+                dual: (lengths.dual + REACH).min(1.0),
+            };
+            let kept = self.step.clone();
+            self.add_centring(wanted, mu);
+            let solved = self.solve_step(tools)?;
+            let longer = self.lengths();
+            let gain = (longer.primal - lengths.primal) + (longer.dual - lengths.dual);
+            if !(solved && gain >= 2.0 * WORTHWHILE * REACH) {
+                self.step = kept;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what products would lack after the wanted step, or have too much, to the right-hand side.
+    fn add_centring(&mut self, wanted: Lengths, mu: f64) {
+        let Phase { shape, at, step, newton, .. } = self;
+        let b = &mut newton.right_hand_side;
+        let correction = |product: f64| (product.clamp(mu / SPREAD, mu * SPREAD) - product).max(-mu * SPREAD);
+        for &k in &shape.lower_set {
+            let k = k as usize;
+            let distance = at.below[k] + wanted.primal * step.u[k];
+            b.zl[k] += correction(distance * (at.zl[k] + wanted.dual * step.zl[k]));
+        }
+        for &k in &shape.upper_set {
+            let k = k as usize;
+            let distance = at.above[k] - wanted.primal * step.u[k];
+            b.zu[k] += correction(distance * (at.zu[k] + wanted.dual * step.zu[k]));
         }
     }
 
