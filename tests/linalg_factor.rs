@@ -4,6 +4,7 @@
 use faer::{Mat, MatRef};
 use gradus::linalg::factor::{
     DenseCholesky, DenseIndefinite, DenseQr, FactorError, Inertia, SparseCholesky, SparseIndefinite,
+    SparseLdl,
 };
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
@@ -235,6 +236,81 @@ proptest! {
             prop_assert!(product.abs() <= 1e-11 * (1.0 + largest(&x)), "{}", product);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn ldl_without_pivoting_factors_what_is_quasidefinite(
+        n in 1usize..25, m in 0usize..15, seed in 0u64..1000, by_columns in any::<bool>(),
+    ) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let size = n + m;
+        let mut ldl = SparseLdl::new();
+        // a second pattern, then the same one with other values
+        for (density, draws) in [(0.3, 1), (0.15, 2)] {
+            let pattern = symmetric(size, density, &mut rng);
+            for _ in 0..draws {
+                let mut a: Vec<f64> = pattern.iter().map(|value| value * 0.7).collect();
+                let scale = rng.random_range(1.0..2.0);
+                for k in 0..size {
+                    // dominant blocks on the diagonal are definite
+                    let (lower, upper) = if k < n { (0, n) } else { (n, size) };
+                    let sum: f64 = (lower..upper).filter(|&i| i != k).map(|i| a[k * size + i].abs()).sum();
+                    a[k * size + k] = (sum + rng.random_range(0.1..1.0)) * if k < n { scale } else { -scale };
+                }
+                let (matrix, wanted) = (sparse(size, &a, by_columns), Inertia { positive: n, negative: m, zero: 0 });
+                prop_assert_eq!(ldl.factor(matrix.view()), Ok(wanted));
+                let b: Vec<f64> = (0..size).map(|_| rng.random_range(-1.0..1.0)).collect();
+                let (mut x, mut y) = (vec![0.0; size], vec![0.0; size]);
+                ldl.solve(&b, &mut x).unwrap();
+                let mut pivoted = SparseIndefinite::new();
+                pivoted.factor(matrix.view()).unwrap();
+                pivoted.solve(&b, &mut y, 5).unwrap();
+                prop_assert!(distance(&x, &y) <= 1e-9 * largest(&y).max(1.0), "{} {:?} {:?}", seed, x, y);
+            }
+        }
+    }
+}
+
+#[test]
+fn ldl_without_pivoting_of_a_band_fills_in_little_and_of_a_grid_more() {
+    let n = 400;
+    let mut band = TriMatI::<f64, u32>::new((n, n));
+    let mut full = TriMatI::<f64, u32>::new((n, n));
+    for j in 0..n {
+        for i in j..n {
+            full.add_triplet(i, j, if i == j { 500.0 } else { 1.0 });
+            if i - j <= 2 {
+                band.add_triplet(i, j, if i == j { 5.0 } else { 1.0 });
+            }
+        }
+    }
+    let mut ldl = SparseLdl::new();
+    ldl.analyse(band.to_csr().view()).unwrap();
+    assert!(ldl.suits() && ldl.factor_entries() <= 2 * n && ldl.flops() <= 8.0 * n as f64);
+    ldl.analyse(full.to_csr().view()).unwrap();
+    assert!(!ldl.suits());
+    assert_eq!(ldl.factor_entries(), n * (n - 1) / 2);
+    assert_eq!(ldl.factor(full.to_csr().view()), Ok(Inertia { positive: n, negative: 0, zero: 0 }));
+}
+
+#[test]
+fn ldl_without_pivoting_refuses_zero_pivots_and_what_is_not_finite() {
+    let mut ldl = SparseLdl::new();
+    let mut x = vec![0.0; 2];
+    assert_eq!(ldl.solve(&[1.0, 1.0], &mut x), Err(FactorError::NotFactored));
+    let swap = sparse(2, &[0.0, 1.0, 1.0, 0.0], true);
+    assert_eq!(ldl.factor(swap.view()), Err(FactorError::Singular { zero: 1 }));
+    assert_eq!(ldl.solve(&[1.0, 1.0], &mut x), Err(FactorError::NotFactored));
+    let bad = sparse(2, &[1.0, f64::NAN, f64::NAN, 1.0], true);
+    assert!(matches!(ldl.factor(bad.view()), Err(FactorError::NonFinite { .. })));
+    let fine = sparse(2, &[2.0, 1.0, 1.0, -3.0], true);
+    assert_eq!(ldl.factor(fine.view()), Ok(Inertia { positive: 1, negative: 1, zero: 0 }));
+    ldl.solve(&[3.0, -2.0], &mut x).unwrap();
+    assert!(distance(&x, &[1.0, 1.0]) <= 1e-15);
+    assert!(matches!(ldl.solve(&[1.0], &mut x), Err(FactorError::Dimension { .. })));
 }
 
 #[test]

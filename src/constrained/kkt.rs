@@ -8,7 +8,8 @@ use std::time::Instant;
 use sprs::{CsMatI, CsMatViewI};
 
 use super::condensed::Condensed;
-use crate::linalg::factor::{DenseIndefinite, FactorError, Inertia, SparseIndefinite};
+use super::kkt_factors::Factors;
+use crate::linalg::factor::{FactorError, Inertia};
 use crate::problem::nonlinear::{Pattern, entries};
 
 /// Systems up to this size are factored densely: there a sparse code spends most of its time on bookkeeping.
@@ -40,12 +41,6 @@ pub struct KktMatrix {
     /// When to be done, and what the last factorisation took.
     deadline: Option<Instant>,
     last: Option<f64>,
-}
-
-enum Factors {
-    Dense { factors: Box<DenseIndefinite>, matrix: Vec<f64> },
-    Condensed(Box<Condensed>),
-    Sparse(Box<SparseIndefinite>),
 }
 
 /// Flops per second that no factorisation exceeds on one core: for lower bounds of what one will take.
@@ -120,6 +115,11 @@ impl KktMatrix {
         self.n + self.m
     }
 
+    /// n positive and m negative eigenvalues.
+    pub fn right_inertia(&self) -> Inertia {
+        Inertia { positive: self.n, negative: self.m, zero: 0 }
+    }
+
     /// K as last factored: the lower triangle by rows.
     pub fn lower(&self) -> CsMatViewI<'_, f64, u32> {
         self.matrix.view()
@@ -147,7 +147,7 @@ impl KktMatrix {
         let seconds = match (&mut self.factors, self.last) {
             (_, Some(last)) => last,
             (Factors::Sparse(factors), None) if self.n + self.m >= LARGE => {
-                factors.analyse(self.matrix.view())? / FASTEST
+                factors.flops(self.matrix.view())? / FASTEST
             }
             _ => 0.0,
         };
@@ -207,7 +207,10 @@ impl KktMatrix {
         }
         self.factorizations += 1;
         let outcome = match &mut self.factors {
-            Factors::Sparse(factors) => factors.factor(self.matrix.view()),
+            Factors::Sparse(factors) => {
+                let wanted = Inertia { positive: n, negative: self.m, zero: 0 };
+                factors.factor(self.matrix.view(), wanted)
+            }
             Factors::Condensed(factors) => factors.factor(n, self.matrix.view()),
             Factors::Dense { factors, matrix } => {
                 let size = self.matrix.rows();
@@ -228,10 +231,25 @@ impl KktMatrix {
         }
     }
 
+    /// Whether factorisations are to be tried without pivoting first: for matrices that are quasidefinite, as those of convex programs
+    /// without equations. One that fails is the last.
+    pub fn prefer_plain(&mut self, wanted: bool) {
+        if let Factors::Sparse(factors) = &mut self.factors {
+            factors.plain_is_wanted = wanted;
+        }
+    }
+
+    /// Ends those attempts; false where the last factors had pivoting.
+    pub fn leave_plain(&mut self) -> bool {
+        let Factors::Sparse(factors) = &mut self.factors else { return false };
+        factors.plain_is_wanted = false;
+        factors.plain_is_current
+    }
+
     /// Asks for larger pivots at the next factorisation; false where that is no longer possible.
     pub fn increase_pivot_threshold(&mut self) -> bool {
         match &mut self.factors {
-            Factors::Sparse(factors) => factors.increase_pivot_threshold(),
+            Factors::Sparse(factors) => factors.pivoted.increase_pivot_threshold(),
             Factors::Dense { .. } | Factors::Condensed(_) => false,
         }
     }
@@ -299,7 +317,7 @@ impl KktMatrix {
             Factors::Condensed(factors) => {
                 factors.solve(self.matrix.view(), &self.residual, &mut self.correction)
             }
-            Factors::Sparse(factors) => factors.solve(&self.residual, &mut self.correction, 0).map(|_| ()),
+            Factors::Sparse(factors) => factors.solve(&self.residual, &mut self.correction),
         }
     }
 
@@ -326,98 +344,6 @@ fn largest(values: &[f64]) -> f64 {
     crate::linalg::product::norm_inf(values)
 }
 
-/// First shift dw of a run.
-const FIRST_SHIFT: f64 = 1e-4;
-/// Below this a shift is none.
-const SMALLEST_SHIFT: f64 = 1e-20;
-/// Above this the ladder ends.
-const LARGEST_SHIFT: f64 = 1e20;
-
-/// The shifts dw and dc of a run, and the ladder that finds them (Waechter and Biegler 2006, algorithm IC).
-#[derive(Clone, Debug, Default)]
-pub struct Regularization {
-    /// dw of the last factored matrix.
-    pub dw: f64,
-    /// dc of the last factored matrix.
-    pub dc: f64,
-    /// The last dw that wasn't zero.
-    last: f64,
-    /// How many matrices needed dc: dependent constraints.
-    pub dependent: u64,
-}
-
-impl Regularization {
-    /// Factors K with the smallest shifts of the ladder that give n positive and m negative eigenvalues; dw starts at `least`.
-    /// `dc` is used where the matrix is singular without. Returns false where the ladder ends before.
-    ///
-    /// # Errors
-    /// Those of the factorisation, apart from singular matrices.
-    pub fn factor(&mut self, kkt: &mut KktMatrix, least: f64, dc: f64) -> Result<bool, FactorError> {
-        let (n, m) = (kkt.n, kkt.m);
-        let right = |inertia: Inertia| inertia == Inertia { positive: n, negative: m, zero: 0 };
-        (self.dw, self.dc) = (least, 0.0);
-        let inertia = kkt.factor(self.dw, self.dc)?;
-        if right(inertia) {
-            return Ok(true);
-        }
-        // too few negative eigenvalues come from dependent rows, which dw can't cure
-        if m > 0 && (inertia.zero > 0 || inertia.negative < m) {
-            self.dc = dc;
-            self.dependent += 1;
-            if right(kkt.factor(self.dw, self.dc)?) {
-                return Ok(true);
-            }
-        }
-        let first = self.last == 0.0;
-        self.dw = least.max(if first { FIRST_SHIFT } else { (self.last / 3.0).max(SMALLEST_SHIFT) });
-        while self.dw <= LARGEST_SHIFT {
-            if right(kkt.factor(self.dw, self.dc)?) {
-                self.last = self.dw;
-                return Ok(true);
-            }
-            self.raise();
-        }
-        Ok(false)
-    }
-
-    /// Factors again with a larger dw, where a step was of no use.
-    ///
-    /// # Errors
-    /// As [`factor`](Self::factor).
-    pub fn factor_larger(&mut self, kkt: &mut KktMatrix, dc: f64) -> Result<bool, FactorError> {
-        let floor = if self.last == 0.0 { FIRST_SHIFT } else { (self.last / 3.0).max(SMALLEST_SHIFT) };
-        let least = if self.dw == 0.0 { floor } else { 8.0 * self.dw };
-        if least > LARGEST_SHIFT {
-            return Ok(false);
-        }
-        let found = self.factor(kkt, least, dc)?;
-        self.last = self.dw;
-        Ok(found)
-    }
-
-    /// Factors with given shifts, dw raised where the inertia asks for it.
-    ///
-    /// # Errors
-    /// As [`factor`](Self::factor).
-    pub fn refactor(&mut self, kkt: &mut KktMatrix, dw: f64, dc: f64) -> Result<bool, FactorError> {
-        (self.dw, self.dc) = (dw, dc);
-        let right = Inertia { positive: kkt.n, negative: kkt.m, zero: 0 };
-        while kkt.factor(self.dw, self.dc)? != right {
-            self.dw = if self.dw == 0.0 { FIRST_SHIFT } else { 8.0 * self.dw };
-            if self.dw > LARGEST_SHIFT {
-                return Ok(false);
-            }
-            self.last = self.dw;
-        }
-        Ok(true)
-    }
-
-    fn raise(&mut self) {
-        let never_before = self.last == 0.0 || 1e5 * self.last < self.dw;
-        self.dw *= if never_before { 100.0 } else { 8.0 };
-    }
-}
-
 /// The Frobenius norm of a symmetric matrix given by its lower triangle.
 pub fn frobenius_norm(pattern: &Pattern, lower: &[f64]) -> f64 {
     let weight = |(row, column)| if row == column { 1.0 } else { 2.0 };
@@ -426,6 +352,7 @@ pub fn frobenius_norm(pattern: &Pattern, lower: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::regularization::Regularization;
     use super::*;
     use proptest::prelude::*;
     use rand::{Rng, SeedableRng};

@@ -12,7 +12,8 @@
 //! | --- | --- |
 //! | `evaluator`, `scaling` | a problem's functions: checked, scaled, counted, values that aren't finite caught |
 //! | `termination`, `certificate` | the error E, and all that is known of an answer |
-//! | `kkt`, `condensed` | the matrix of a Newton step, its factors and its regularisation |
+//! | `kkt`, `kkt_factors`, `condensed` | the matrix of a Newton step and its factors |
+//! | `regularization` | the shifts that make it go downhill |
 //! | `interior_point` | the interior point method, and sensitivities of solutions |
 //! | `sketch_newton` | the exact augmented Lagrangian method |
 //! | `solution`, `log`, `error` | what comes out: answer, iteration log, refusals |
@@ -23,7 +24,9 @@ mod error;
 pub mod evaluator;
 pub mod interior_point;
 pub mod kkt;
+mod kkt_factors;
 pub mod log;
+mod regularization;
 mod scaling;
 pub mod sketch_newton;
 mod solution;

@@ -14,10 +14,19 @@ use super::phase::{Iterate, Shape};
 use crate::linalg::factor::{FactorError, Inertia};
 use crate::linalg::product::norm_inf;
 
-/// Refinement steps, the ratio of residual to solution that ends them, and the one above which the factors are useless.
+/// Refinement steps at most, and the ratio of residual to solution above which the factors are useless.
 const REFINEMENT_STEPS: usize = 10;
-const GOOD_RATIO: f64 = 1e-10;
 const USELESS_RATIO: f64 = 1e-5;
+
+/// How well a system is to be solved: the ratio of residual to solution that is enough, after that many refinements at least.
+pub(super) struct Accuracy {
+    pub ratio: f64,
+    pub least: usize,
+}
+
+/// What a step that is taken needs.
+pub(super) const FULL: Accuracy = Accuracy { ratio: 1e-10, least: 1 };
+
 /// Shifts of Hessian and rows of a linear program.
 const LINEAR_SHIFTS: [(f64, f64); 5] =
     [(0.0, 0.0), (LIFT, 1e-12), (1e-12, 1e-11), (1e-10, 1e-10), (1e-8, 1e-9)];
@@ -38,11 +47,17 @@ impl Step {
         Self { u: vec![0.0; count], y: vec![0.0; m], zl: vec![0.0; count], zu: vec![0.0; count] }
     }
 
+    pub fn clear(&mut self) {
+        for part in [&mut self.u, &mut self.y, &mut self.zl, &mut self.zu] {
+            part.fill(0.0);
+        }
+    }
+
     fn largest(&self) -> f64 {
         norm_inf(&self.u).max(norm_inf(&self.y)).max(norm_inf(&self.zl)).max(norm_inf(&self.zu))
     }
 
-    fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         for (a, b) in [
             (&mut self.u, &other.u),
             (&mut self.y, &other.y),
@@ -311,9 +326,31 @@ impl Newton {
         step: &mut Step,
     ) -> Result<f64, Error> {
         let b = std::mem::take(&mut self.right_hand_side);
+        let solved = self.solve_once(shape, kkt, at, &b, step);
+        self.right_hand_side = b;
+        match solved {
+            Ok(()) => self.refine(shape, form, kkt, at, step, &FULL),
+            Err(error) => useful(Err(error)),
+        }
+    }
+
+    /// Refines a step as a solution for `right_hand_side`; returns the ratio of residual to solution.
+    ///
+    /// # Errors
+    /// As `solve`.
+    pub fn refine(
+        &mut self,
+        shape: &Shape,
+        form: &Form,
+        kkt: &mut KktMatrix,
+        at: &Iterate,
+        step: &mut Step,
+        accuracy: &Accuracy,
+    ) -> Result<f64, Error> {
+        let b = std::mem::take(&mut self.right_hand_side);
         let mut residual = std::mem::take(&mut self.residual);
         let mut correction = std::mem::take(&mut self.correction);
-        let mut solved = self.solve_once(shape, kkt, at, &b, step);
+        let mut solved = Ok(());
         let size = b.largest();
         let mut ratio = f64::INFINITY;
         for steps in 0..=REFINEMENT_STEPS {
@@ -326,7 +363,7 @@ impl Newton {
             if size == 0.0 {
                 ratio = 0.0;
             }
-            let enough = ratio <= GOOD_RATIO && steps > 0;
+            let enough = ratio <= accuracy.ratio && steps >= accuracy.least;
             let hopeless = steps > 1 && ratio > (1.0 - 1e-9) * last;
             if enough || hopeless || !ratio.is_finite() || steps == REFINEMENT_STEPS || ratio <= 1e-15 {
                 break;
@@ -337,16 +374,14 @@ impl Newton {
             }
         }
         (self.right_hand_side, self.residual, self.correction) = (b, residual, correction);
-        match solved {
-            Ok(()) if ratio.is_nan() => Ok(f64::INFINITY),
-            Ok(()) => Ok(ratio),
-            Err(FactorError::Singular { .. }) => Ok(f64::INFINITY),
-            Err(error) => Err(error.into()),
-        }
+        useful(solved.map(|()| ratio))
     }
 
-    /// Eliminates, solves with the factors, and computes the eliminated parts.
-    fn solve_once(
+    /// Solves once for b: eliminates, solves with the factors, and computes the eliminated parts.
+    ///
+    /// # Errors
+    /// Those of the factors.
+    pub fn solve_once(
         &mut self,
         shape: &Shape,
         kkt: &mut KktMatrix,
@@ -506,6 +541,15 @@ impl Newton {
             }
         }
         Ok(())
+    }
+}
+
+/// The ratio of a solution, infinite where it is none.
+fn useful(ratio: Result<f64, FactorError>) -> Result<f64, Error> {
+    match ratio {
+        Ok(ratio) if !ratio.is_nan() => Ok(ratio),
+        Ok(_) | Err(FactorError::Singular { .. }) => Ok(f64::INFINITY),
+        Err(error) => Err(error.into()),
     }
 }
 

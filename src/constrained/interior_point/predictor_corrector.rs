@@ -9,6 +9,7 @@ use super::super::solution::Outcome;
 use super::answer::Answer;
 use super::inertia::LIFT;
 use super::line_search::Taken;
+use super::newton::{Accuracy, FULL, Step};
 use super::progress::{Best, Log, Polish};
 use super::{Phase, Tools};
 use crate::control::Run;
@@ -36,11 +37,26 @@ const LEAST_SLOPE: f64 = 1e-3;
 /// A residual of the system above this, relative to the step, is of no use.
 const USELESS_RATIO: f64 = 1e-5;
 
+/// What predictor and corrector need before the step is refined: they only say where to go.
+const ROUGH: Accuracy = Accuracy { ratio: 1e-6, least: 1 };
+
 /// Lengths of a step.
 #[derive(Clone, Copy)]
 struct Lengths {
     primal: f64,
     dual: f64,
+}
+
+impl Lengths {
+    fn increased(self, by: f64) -> Self {
+        Self { primal: (self.primal + by).min(1.0), dual: (self.dual + by).min(1.0) }
+    }
+}
+
+/// Right-hand side of a centring, and the step with it.
+struct Centring {
+    products: Step,
+    longer: Step,
 }
 
 impl Phase {
@@ -57,7 +73,10 @@ impl Phase {
         best: &mut Best,
     ) -> Result<Option<Outcome>, Error> {
         let mut polish = Polish::new();
-        let outcome = match self.predict_and_correct(tools, run, log, answer, best, &mut polish) {
+        tools.kkt.prefer_plain(self.shape.attached.len() == self.shape.m);
+        let outcome = self.predict_and_correct(tools, run, log, answer, best, &mut polish);
+        tools.kkt.prefer_plain(false);
+        let outcome = match outcome {
             Err(Error::Factorization(FactorError::OutOfTime { .. })) => Some(Outcome::TimeLimit),
             other => other?,
         };
@@ -79,6 +98,8 @@ impl Phase {
         if !self.start_centrally(tools)? {
             return Ok(None);
         }
+        let (count, m) = (self.shape.count(), self.shape.m);
+        let mut centring = Centring { products: Step::new(count, m), longer: Step::new(count, m) };
         let (mut least, mut since) = (f64::INFINITY, 0);
         loop {
             // 1. how far from a solution?
@@ -103,21 +124,25 @@ impl Phase {
             // 3. the predictor, and where it leads
             let mu = self.shape.mean_complementarity(&self.at, &self.step, 0.0, 0.0);
             self.aim_at(0.0, 0.0);
-            if !self.solve_step(tools)? {
-                return Ok(None);
-            }
             if mu > 0.0 {
+                if !self.solve(tools, &ROUGH)? {
+                    return Ok(None);
+                }
                 self.shape.tau = 1.0;
-                let affine = self.lengths();
-                let Lengths { primal, dual } = affine;
+                let Lengths { primal, dual } = self.lengths();
                 let reached = self.shape.mean_complementarity(&self.at, &self.step, primal, dual);
                 // 4. the corrector
                 let target = ((reached / mu).powi(3).min(1.0) * mu).max(LEAST_SHARE * self.tolerance);
                 self.aim_at(target, primal.max(dual));
-                if !self.solve_step(tools)? {
+                if !self.solve(tools, &ROUGH)? {
                     return Ok(None);
                 }
-                self.centre(tools, target)?;
+                self.centre(tools, target, &mut centring)?;
+                if !self.refine(tools, &FULL)? {
+                    return Ok(None);
+                }
+            } else if !self.solve(tools, &FULL)? {
+                return Ok(None);
             }
             // 5. the step
             self.shape.tau = LEAST_TAU.max(1.0 - mu);
@@ -159,47 +184,62 @@ impl Phase {
     }
 
     /// Corrects the step as long as that makes it longer.
-    fn centre(&mut self, tools: &mut Tools, mu: f64) -> Result<(), Error> {
+    fn centre(&mut self, tools: &mut Tools, mu: f64, centring: &mut Centring) -> Result<(), Error> {
+        let Centring { products, longer } = centring;
         for _ in 0..CENTRINGS {
             let lengths = self.lengths();
-            let wanted = Lengths {
-                primal: (lengths.primal + REACH).min(1.0),
-                dual: (lengths.dual + REACH).min(1.0),
-            };
-            let kept = self.step.clone();
-            self.add_centring(wanted, mu);
-            let solved = self.solve_step(tools)?;
-            let longer = self.lengths();
-            let gain = (longer.primal - lengths.primal) + (longer.dual - lengths.dual);
-            if !(solved && gain >= 2.0 * WORTHWHILE * REACH) {
-                self.step = kept;
-                break;
+            self.set_centring(lengths.increased(REACH), mu, products);
+            let Phase { shape, at, newton, .. } = self;
+            if newton.solve_once(shape, &mut tools.kkt, at, products, longer).is_err() {
+                return Ok(());
             }
+            longer.add(&self.step);
+            std::mem::swap(longer, &mut self.step);
+            let reached = self.lengths();
+            let gain = (reached.primal - lengths.primal) + (reached.dual - lengths.dual);
+            if !(gain >= 2.0 * WORTHWHILE * REACH) {
+                std::mem::swap(longer, &mut self.step);
+                return Ok(());
+            }
+            self.newton.right_hand_side.add(products);
         }
         Ok(())
     }
 
-    /// Adds what products would lack after the wanted step, or have too much, to the right-hand side.
-    fn add_centring(&mut self, wanted: Lengths, mu: f64) {
-        let Phase { shape, at, step, newton, .. } = self;
-        let b = &mut newton.right_hand_side;
+    /// What products would lack after a step of these lengths, or have too much.
+    fn set_centring(&self, lengths: Lengths, mu: f64, products: &mut Step) {
+        let Phase { shape, at, step, .. } = self;
         let correction = |product: f64| (product.clamp(mu / SPREAD, mu * SPREAD) - product).max(-mu * SPREAD);
         for &k in &shape.lower_set {
             let k = k as usize;
-            let distance = at.below[k] + wanted.primal * step.u[k];
-            b.zl[k] += correction(distance * (at.zl[k] + wanted.dual * step.zl[k]));
+            let distance = at.below[k] + lengths.primal * step.u[k];
+            products.zl[k] = correction(distance * (at.zl[k] + lengths.dual * step.zl[k]));
         }
         for &k in &shape.upper_set {
             let k = k as usize;
-            let distance = at.above[k] - wanted.primal * step.u[k];
-            b.zu[k] += correction(distance * (at.zu[k] + wanted.dual * step.zu[k]));
+            let distance = at.above[k] - lengths.primal * step.u[k];
+            products.zu[k] = correction(distance * (at.zu[k] + lengths.dual * step.zu[k]));
         }
     }
 
-    fn solve_step(&mut self, tools: &mut Tools) -> Result<bool, Error> {
-        let Phase { shape, at, step, newton, .. } = self;
-        let ratio = newton.solve(shape, &tools.model.form, &mut tools.kkt, at, step)?;
-        Ok(ratio <= USELESS_RATIO)
+    /// Solves for the right-hand side; false where the factors are of no use.
+    fn solve(&mut self, tools: &mut Tools, accuracy: &Accuracy) -> Result<bool, Error> {
+        self.step.clear();
+        self.refine(tools, accuracy)
+    }
+
+    fn refine(&mut self, tools: &mut Tools, accuracy: &Accuracy) -> Result<bool, Error> {
+        loop {
+            let Phase { shape, at, step, newton, .. } = self;
+            let ratio = newton.refine(shape, &tools.model.form, &mut tools.kkt, at, step, accuracy)?;
+            if ratio <= USELESS_RATIO {
+                return Ok(true);
+            }
+            if !(tools.kkt.leave_plain() && self.factor_convex(tools)?) {
+                return Ok(false);
+            }
+            self.step.clear();
+        }
     }
 
     /// Whether a linear program has gone far along a feasible direction of decrease: x itself, up to its size.

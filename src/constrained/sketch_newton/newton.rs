@@ -2,7 +2,8 @@
 
 use super::super::error::Error;
 use super::super::evaluator::Evaluator;
-use super::super::kkt::{KktMatrix, Regularization};
+use super::super::kkt::KktMatrix;
+use super::super::regularization::Regularization;
 use super::inexact::Inexact;
 use super::merit::{Penalties, Slope};
 use super::options::SketchNewton;

@@ -6,6 +6,7 @@
 //! | [`SparseCholesky`] | sparse, positive definite | P A P' = L L' |
 //! | [`DenseIndefinite`] | dense, symmetric | Bunch-Kaufman L B L', inertia |
 //! | [`SparseIndefinite`] | sparse, symmetric (KKT systems) | L B L', inertia, refined solves |
+//! | [`SparseLdl`] | sparse, quasidefinite, little fill-in | P A P' = L D L' without pivoting, inertia |
 //! | [`DenseQr`] | dense, at least as many rows as columns | Q R, least squares, orthonormal basis |
 //! | [`dense_svd`], [`dense_symmetric_eigen`] | dense | singular values, eigenvalues and their vectors |
 //!
@@ -19,6 +20,7 @@ mod dense_qr;
 mod dense_spectral;
 mod sparse_cholesky;
 mod sparse_indefinite;
+mod sparse_ldl;
 
 pub use dense_cholesky::DenseCholesky;
 pub use dense_indefinite::DenseIndefinite;
@@ -26,6 +28,7 @@ pub use dense_qr::DenseQr;
 pub use dense_spectral::{Svd, dense_singular_values, dense_svd, dense_symmetric_eigen};
 pub use sparse_cholesky::SparseCholesky;
 pub use sparse_indefinite::{Refined, SparseIndefinite};
+pub use sparse_ldl::SparseLdl;
 
 use sprs::CsMatViewI;
 
