@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::inertia::LIFT;
 use super::line_search::Taken;
 use super::newton::{Accuracy, FULL, Step};
-use super::progress::{Best, Log, Polish};
+use super::progress::{ACCURATE, Best, Log, Polish};
 use super::{Phase, Tools};
 use crate::control::Run;
 use crate::linalg::factor::FactorError;
@@ -25,7 +25,7 @@ const CENTRINGS: usize = 2;
 const REACH: f64 = 0.1;
 const WORTHWHILE: f64 = 0.1;
 const SPREAD: f64 = 10.0;
-/// mu is never aimed lower than this share of the tolerance: products that vanish leave multipliers to rounding.
+/// mu isn't aimed lower than this share of the tolerance: products that vanish leave multipliers to rounding.
 const LEAST_SHARE: f64 = 1e-3;
 /// Iterations without the error halved after which the general method takes over.
 const PATIENCE: usize = 25;
@@ -100,6 +100,10 @@ impl Phase {
         }
         let (count, m) = (self.shape.count(), self.shape.m);
         let mut centring = Centring { products: Step::new(count, m), longer: Step::new(count, m) };
+        // low enough for the objective to be accurate, scaled as it is
+        let sides = (self.shape.lower_set.len() + self.shape.upper_set.len()) as f64;
+        let worth = 0.1 * ACCURATE * tools.model.evaluator.scaling().objective / sides;
+        let floor = worth.min(LEAST_SHARE * self.tolerance);
         let (mut least, mut since) = (f64::INFINITY, 0);
         loop {
             // 1. how far from a solution?
@@ -132,7 +136,7 @@ impl Phase {
                 let Lengths { primal, dual } = self.lengths();
                 let reached = self.shape.mean_complementarity(&self.at, &self.step, primal, dual);
                 // 4. the corrector
-                let target = ((reached / mu).powi(3).min(1.0) * mu).max(LEAST_SHARE * self.tolerance);
+                let target = ((reached / mu).powi(3).min(1.0) * mu).max(floor);
                 self.aim_at(target, primal.max(dual));
                 if !self.solve(tools, &ROUGH)? {
                     return Ok(None);

@@ -96,7 +96,7 @@ impl Acceptable {
 }
 
 /// The objective is to be as accurate as this share of 1 + |f|, where iterates can be.
-const ACCURATE: f64 = 1e-6;
+pub(super) const ACCURATE: f64 = 1e-6;
 /// Iterations beyond an optimal point for the sake of its objective.
 const POLISHING_ITERATIONS: usize = 60;
 
