@@ -10,6 +10,7 @@ use sprs::{CsMatI, CsMatViewI};
 use super::condensed::Condensed;
 use super::kkt_factors::Factors;
 use crate::linalg::factor::{FactorError, Inertia};
+use crate::linalg::product::norm_inf;
 use crate::problem::nonlinear::{Pattern, entries};
 
 /// Systems up to this size are factored densely: there a sparse code spends most of its time on bookkeeping.
@@ -283,7 +284,7 @@ impl KktMatrix {
     }
 
     fn refined(&mut self, b: &[f64], x: &mut [f64]) -> Result<f64, FactorError> {
-        let size = largest(b);
+        let size = norm_inf(b);
         x.fill(0.0);
         if size == 0.0 {
             return Ok(0.0);
@@ -294,7 +295,7 @@ impl KktMatrix {
             self.correct()?;
             x.iter_mut().zip(&self.correction).for_each(|(x, d)| *x += d);
             self.set_residual(b, x);
-            let relative = largest(&self.residual) / size;
+            let relative = norm_inf(&self.residual) / size;
             if !(relative < best) {
                 x.iter_mut().zip(&self.correction).for_each(|(x, d)| *x -= d);
                 break;
@@ -338,10 +339,6 @@ impl KktMatrix {
             self.residual[row] -= sum;
         }
     }
-}
-
-fn largest(values: &[f64]) -> f64 {
-    crate::linalg::product::norm_inf(values)
 }
 
 /// The Frobenius norm of a symmetric matrix given by its lower triangle.

@@ -123,7 +123,7 @@ fn mean_scale(sum: f64, count: usize) -> f64 {
 }
 
 /// The larger of two numbers; NaN wins.
-fn larger(a: f64, b: f64) -> f64 {
+pub(super) fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 

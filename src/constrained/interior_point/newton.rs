@@ -6,6 +6,7 @@
 
 use super::super::evaluator::{row_product, symmetric_product};
 use super::super::kkt::KktMatrix;
+use super::super::termination::larger;
 use super::super::{Error, EvaluationError};
 use super::form::{Form, Model};
 use super::inertia::{LIFT, Shifts};
@@ -54,7 +55,7 @@ impl Step {
     }
 
     fn largest(&self) -> f64 {
-        norm_inf(&self.u).max(norm_inf(&self.y)).max(norm_inf(&self.zl)).max(norm_inf(&self.zu))
+        [&self.u, &self.y, &self.zl, &self.zu].into_iter().map(|part| norm_inf(part)).fold(0.0, larger)
     }
 
     pub fn add(&mut self, other: &Self) {

@@ -1,7 +1,11 @@
 //! Sparse symmetric indefinite factorisation through feral, with inertia and refined solves.
 
+use feral::scaling::ScalingStrategy;
+use feral::symbolic::{OrderingPreprocess, SupernodeParams};
 use feral::{CscMatrix, FactorStatus, FeralError, Solver};
 use sprs::CsMatViewI;
+
+use crate::linalg::product::norm_inf;
 
 use super::{
     FactorError, Inertia, Pattern, SCALING_PASSES, check_square, expect_size, power_of_two_scale, zero_pivot,
@@ -52,7 +56,7 @@ impl SparseIndefinite {
     /// An empty factorisation.
     pub fn new() -> Self {
         Self {
-            solver: Solver::new().with_parallel(false),
+            solver: solver_for(0),
             pattern: Pattern::default(),
             lower: CscMatrix { n: 0, col_ptr: vec![0], row_idx: Vec::new(), values: Vec::new() },
             values: Vec::new(),
@@ -91,7 +95,7 @@ impl SparseIndefinite {
         expect_size("columns of a square matrix", a.rows(), a.cols())?;
         self.collect_pattern(a);
         let symbolic =
-            feral::symbolic::symbolic_factorize(&self.lower, &Default::default()).map_err(backend)?;
+            feral::symbolic::symbolic_factorize(&self.lower, &supernodes(self.lower.n)).map_err(backend)?;
         Ok(symbolic.work_estimate().factor_flops)
     }
 
@@ -181,6 +185,9 @@ impl SparseIndefinite {
     /// Lays out the lower triangle by columns, rows ascending, and notes where each entry comes from.
     fn collect_pattern(&mut self, a: CsMatViewI<f64, u32>) {
         let n = a.rows();
+        if (n > LARGEST_MATCHED) != (self.lower.n > LARGEST_MATCHED) {
+            self.solver = solver_for(n);
+        }
         let mut entries: Vec<(usize, usize, usize)> = Vec::with_capacity(a.nnz() + n);
         entries.extend((0..n).map(|j| (j, j, ABSENT)));
         let pointers = a.proper_indptr();
@@ -282,8 +289,8 @@ impl SparseIndefinite {
                 }
             }
         }
-        let (residual, right) = (largest(&self.residual), largest(b));
-        let scale = self.norm * largest(x) + right;
+        let (residual, right) = (norm_inf(&self.residual), norm_inf(b));
+        let scale = self.norm * norm_inf(x) + right;
         Refined {
             steps,
             backward_error: if residual == 0.0 { 0.0 } else { residual / scale },
@@ -292,12 +299,18 @@ impl SparseIndefinite {
     }
 }
 
-/// The largest absolute value, NaN if there is any.
-fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(
-        0.0,
-        |largest, value| if value.abs() > largest || value.is_nan() { value.abs() } else { largest },
-    )
+/// Up to this size matchings may find scalings and pair the pivots of zero diagonal entries before the ordering; they can take time
+/// like the square of the size. Beyond it the scaling above and threshold pivoting have to do.
+const LARGEST_MATCHED: usize = 10_000;
+
+fn solver_for(n: usize) -> Solver {
+    let scaling = if n <= LARGEST_MATCHED { ScalingStrategy::Auto } else { ScalingStrategy::Identity };
+    Solver::with_params(Default::default(), supernodes(n)).with_parallel(false).with_scaling(scaling)
+}
+
+fn supernodes(n: usize) -> SupernodeParams {
+    let preprocess = if n <= LARGEST_MATCHED { OrderingPreprocess::Auto } else { OrderingPreprocess::None };
+    SupernodeParams { preprocess, ..Default::default() }
 }
 
 fn backend(error: FeralError) -> FactorError {
