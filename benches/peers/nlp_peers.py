@@ -45,11 +45,11 @@ class Equations:
 
 
 class Cutest:
-    """A problem of S2MPJ."""
+    """A problem of S2MPJ, at its default size or that of the arguments."""
 
-    def __init__(self, name):
+    def __init__(self, name, *arguments):
         with contextlib.redirect_stdout(io.StringIO()):
-            self.p = p = getattr(importlib.import_module(name), name)()
+            self.p = p = getattr(importlib.import_module(name), name)(*arguments)
         vector = lambda v: np.asarray(v, float).ravel().copy()
         self.n, self.m, self.x0 = int(p.n), int(getattr(p, "m", 0)), vector(p.x0)
         side = lambda name, k: np.clip(vector(getattr(p, name)), -INFINITE, INFINITE) if k else np.zeros(0)
@@ -84,7 +84,7 @@ class Cutest:
     def violation(self, x):
         c = self.c(x)
         sides = [self.lower - x, x - self.upper, self.row_lower - c, c - self.row_upper]
-        return float(max((side.max() for side in sides if side.size), default=0.0))
+        return max([0.0, *(float(side.max()) for side in sides if side.size)])
 
 
 def patterns(P):
