@@ -152,7 +152,12 @@ impl RobustRelu {
         } else {
             self.by_splitting(training, &robust, &mut run)?
         };
-        let status = if answer.relative() <= self.limits.tolerance { Status::Solved } else { status };
+        let status = match status {
+            _ if answer.relative() <= self.limits.tolerance => Status::Solved,
+            // the method's own last point was solved, the answer made of it is not
+            Status::Solved => Status::Stalled,
+            status => status,
+        };
         let method = if by_interior_point { "interior point" } else { "ADMM" };
         Ok(close(training, robust, answer, (method, status, counts), run))
     }
