@@ -75,11 +75,7 @@ fn objectives_of_groups_and_classes_are_those_of_the_printed_point() {
         let mut z = vec![0.0; model.design.rows()];
         model.predictors(&fit.coefficients, fit.intercept, &mut z);
         let objective = model.loss_value(&z, &model.row_weights()) + group.value(&fit.coefficients);
-        assert!(
-            (fit.objective - objective).abs() <= 1e-14 * objective.abs(),
-            "{case}: {} {objective}",
-            fit.objective
-        );
+        assert_eq!(fit.objective.to_bits(), objective.to_bits(), "{case}: {} {objective}", fit.objective);
 
         let classes = 2;
         let target: Vec<usize> = (0..z.len()).map(|r| r % classes).collect();
@@ -203,19 +199,25 @@ fn no_gap_is_finite_where_the_objective_is_not() {
 
 #[test]
 fn robust_networks_are_solved_only_where_their_own_gap_says_so() {
-    let mut random = ChaCha8Rng::seed_from_u64(15);
-    for case in 0..150 {
-        let (n, d) = (random.random_range(1..10), random.random_range(1..5));
+    // weights too small to matter are set to zero at the end; here that cost more than there was to the tolerance
+    let cases = [(209, 0.01), (296, 1e-3), (324, 0.05), (410, 1e-3), (468, 0.05), (507, 5e-3), (769, 0.1)];
+    for (seed, tolerance) in cases {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let (n, d) = (random.random_range(1..15), random.random_range(1..6));
         let values = (0..n * d).map(|_| random.random_range(-2.0..2.0)).collect();
         let design = DesignMatrix::from_dense(n, d, values).unwrap();
-        let target: Vec<f64> = (0..n).map(|_| random.random_range(-2.0..2.0)).collect();
-        let beta = [0.01, 1.0, 100.0][case % 3];
-        let training = Training::new(&design, target, Loss::Squared, beta).unwrap();
-        let budget = Budget { norm: [Norm::Infinity, Norm::Euclidean][case % 2], epsilon: 0.1, perturbed: d };
-        let solver = RobustRelu { limits: limits(0.0, 100), patterns: 8, ..RobustRelu::new(budget) };
-        let Ok(solution) = solver.solve(&training, &mut Monitor::none()) else { continue };
+        let loss = [Loss::Squared, Loss::Logistic, Loss::Hinge][seed as usize % 3];
+        let class = |y: f64| if loss == Loss::Squared { y } else { y.signum() };
+        let target = (0..n).map(|_| class(random.random_range(-2.0..2.0))).collect();
+        let beta = [0.01, 1.0, 100.0, 10.0, 0.1][random.random_range(0..5)];
+        let training = Training::new(&design, target, loss, beta).unwrap();
+        let norm = [Norm::Infinity, Norm::Euclidean][random.random_range(0..2)];
+        let budget = Budget { norm, epsilon: [0.01, 0.1][random.random_range(0..2)], perturbed: d };
+        let solver = RobustRelu { limits: limits(tolerance, 120), patterns: 8, ..RobustRelu::new(budget) };
+        let solution = solver.solve(&training, &mut Monitor::none()).unwrap();
+        assert_eq!(solution.status, Status::Solved, "seed {seed}");
         let relative = solution.certificate.relative;
-        assert!(solution.status != Status::Solved || relative == 0.0, "case {case}: {relative:e}");
+        assert!(relative <= tolerance, "seed {seed}: {relative:e} at tolerance {tolerance}");
     }
 }
 

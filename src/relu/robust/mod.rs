@@ -201,7 +201,9 @@ impl RobustRelu {
         let zero = Answer { bound: found.bound.max(0.0), ..Answer::zero(training) };
         let all = self.answer(training, robust, Blocks(data.blocks(&found.v)), found.bound);
         let largest = all.blocks.0.iter().map(|b| norm(&b.weights)).fold(0.0, f64::max);
-        let goal = (1.2 * all.relative()).max(self.limits.tolerance);
+        // thinning may cost a little where there is no tolerance to keep
+        let solved = all.relative() <= self.limits.tolerance;
+        let goal = if solved { self.limits.tolerance } else { 1.2 * all.relative() };
         let mut answer = if zero.objective <= all.objective { zero } else { all };
         for share in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8] {
             let kept = answer.blocks.0.iter().filter(|b| norm(&b.weights) > share * largest);
