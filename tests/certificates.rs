@@ -39,7 +39,7 @@ fn graded_model(random: &mut ChaCha8Rng, case: usize) -> LinearModel {
         "poisson" => target.map(|y| (2.0 * y.abs()).floor()).collect(),
         _ => target.collect(),
     };
-    let offsets = (case % 3 == 0).then(|| graded(random, n));
+    let offsets = case.is_multiple_of(3).then(|| graded(random, n));
     let penalty = ElasticNet { l1: 0.01, l2: [0.0, 0.01][case % 2], weights: None };
     LinearModel { loss, offsets, intercept: true, ..LinearModel::new(design, target, loss::Squared, penalty) }
 }
