@@ -178,6 +178,7 @@ impl LabelPropagation {
         let (mut x, mut gradient) = (vec![0.0; n], vec![0.0; n]);
         let scale = norm_inf(c);
         let (mut products, mut accuracy, mut workspace) = (0, limits.tolerance, Workspace::new());
+        let mut idle = 0;
         let (status, certificate) = loop {
             multiply(self.problem.matrix.view(), &x, &mut gradient);
             let half: f64 = 0.5 * dot(&x, &gradient);
@@ -207,8 +208,15 @@ impl LabelPropagation {
             };
             match outcome {
                 // another call of a run that cannot go on would end where this one did
-                Ok(outcome) if goes_on(outcome.status) => products += outcome.iterations,
+                Ok(outcome) if goes_on(outcome.status) => {
+                    products += outcome.iterations;
+                    idle = if outcome.iterations > 0 { 0 } else { idle + 1 };
+                }
                 _ => break (Status::Stalled, certificate),
+            }
+            // a second call without an iteration leaves x where it is, whatever is asked for: the gradient left is rounding
+            if idle >= 2 && accuracy < f64::EPSILON {
+                break (Status::Stalled, certificate);
             }
         };
         let (seconds, history) = (run.seconds(), run.into_history());

@@ -12,7 +12,7 @@ use crate::problem::penalty::{Penalty, Piece};
 const PASSES: usize = 3;
 /// Rounds without a violation that is clearly smaller than all before: the rest is rounding, or slow enough to look at
 /// all columns again.
-const PATIENCE: usize = 30;
+pub(super) const PATIENCE: usize = 30;
 
 /// The inner problem and its current point. Position k of a block stands for column `columns[k]`; one position more
 /// than there are columns is the intercept.

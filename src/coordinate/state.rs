@@ -43,7 +43,7 @@ impl<'a> State<'a> {
         let mut state = Self::origin(model, measure, false);
         state.x = x.to_vec();
         state.intercept = intercept;
-        state.predictors();
+        model.predictors(&state.x, state.intercept, &mut state.z);
         state.evaluate();
         Ok(state)
     }
@@ -83,24 +83,20 @@ impl<'a> State<'a> {
 
     /// Predictors, the best intercept and the objective.
     fn place(&mut self) {
-        self.predictors();
-        if self.model.intercept {
-            self.intercept += self.model.best_intercept(&mut self.z, &self.s);
-        }
+        self.move_intercept();
         self.standing.objective = self.model.loss_value(&self.z, &self.s) + self.model.penalty_value(&self.x);
     }
 
     /// Recomputes everything from x; the intercept moves to its best value first.
     pub fn refresh(&mut self) {
-        self.predictors();
-        if self.model.intercept {
-            self.intercept += self.model.best_intercept(&mut self.z, &self.s);
-        }
+        self.move_intercept();
         self.evaluate();
     }
 
-    fn predictors(&mut self) {
-        self.model.predictors(&self.x, self.intercept, &mut self.z);
+    /// The intercept to its best value; the predictors follow.
+    fn move_intercept(&mut self) {
+        self.intercept =
+            self.model.predictors_at_best_intercept(&self.x, self.intercept, &self.s, &mut self.z);
     }
 
     /// Derivatives, gradient, objective and certificate from the predictors.

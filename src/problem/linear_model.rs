@@ -229,6 +229,30 @@ impl LinearModel {
 
     /// z <- A x + b + o.
     pub fn predictors(&self, x: &[f64], intercept: f64, z: &mut [f64]) {
+        self.product(x, z);
+        self.shift(intercept, z);
+    }
+
+    /// z <- A x + b + o with the b that is best for x, which is returned; the search starts at `intercept`. A model without
+    /// an intercept keeps the given one. The predictors are those of (x, b) anew, not what the search was left with: added
+    /// step by step they carry the rounding of every step, and a certificate would be that of another point. A x is formed
+    /// once.
+    pub fn predictors_at_best_intercept(&self, x: &[f64], intercept: f64, s: &[f64], z: &mut [f64]) -> f64 {
+        self.product(x, z);
+        if !self.intercept {
+            self.shift(intercept, z);
+            return intercept;
+        }
+        let product = z.to_vec();
+        self.shift(intercept, z);
+        let best = intercept + self.best_intercept(z, s);
+        z.copy_from_slice(&product);
+        self.shift(best, z);
+        best
+    }
+
+    /// z <- A x.
+    fn product(&self, x: &[f64], z: &mut [f64]) {
         let support: Vec<usize> = (0..x.len()).filter(|&j| x[j] != 0.0).collect();
         if 4 * support.len() < x.len() {
             let coefficients: Vec<f64> = support.iter().map(|&j| x[j]).collect();
@@ -237,6 +261,10 @@ impl LinearModel {
         } else {
             self.design.multiply(x, z);
         }
+    }
+
+    /// z <- z + b + o.
+    fn shift(&self, intercept: f64, z: &mut [f64]) {
         match &self.offsets {
             None if intercept == 0.0 => {}
             None => z.iter_mut().for_each(|z| *z += intercept),
@@ -292,10 +320,7 @@ impl LinearModel {
         self.check()?;
         let s = self.row_weights();
         let mut z = vec![0.0; self.design.rows()];
-        self.predictors(&vec![0.0; self.design.columns()], 0.0, &mut z);
-        if self.intercept {
-            self.best_intercept(&mut z, &s);
-        }
+        self.predictors_at_best_intercept(&vec![0.0; self.design.columns()], 0.0, &s, &mut z);
         let mut v = vec![0.0; z.len()];
         self.loss_derivatives(&z, &s, &mut v);
         let mut gradient = vec![0.0; self.design.columns()];

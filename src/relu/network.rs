@@ -24,6 +24,9 @@ impl Network {
     }
 
     /// f at every row of the data, O(n d m).
+    ///
+    /// # Panics
+    /// If the data have another number of columns than the network has inputs.
     pub fn predict(&self, design: &DesignMatrix) -> Vec<f64> {
         assert_eq!(design.columns(), self.columns, "the network has another number of inputs");
         let mut z = vec![0.0; design.rows()];

@@ -76,9 +76,11 @@ impl<'a> Certifier<'a> {
         Self { gap: None, scale: 1.0 }
     }
 
-    /// The certificate at a point.
-    pub fn at(&self, problem: &Problem, point: &Point) -> Certificate {
+    /// The certificate at a point with this objective.
+    pub fn at(&self, problem: &Problem, objective: f64, point: &Point) -> Certificate {
         let (kind, value) = match self.gap {
+            // no finite gap leads from beyond the range of doubles to a bound
+            Some(_) if objective.is_infinite() => ("duality_gap", f64::INFINITY),
             Some(model) => ("duality_gap", gap(problem, model, point)),
             None => ("gradient", norm(point.gradient)),
         };

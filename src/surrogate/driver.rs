@@ -92,5 +92,5 @@ pub(crate) fn certify(
     let mut gradient = Vec::new();
     let (value, z, g) = problem.check_all(theta, &mut gradient)?;
     let point = Point { theta, z: &z, g: &g, gradient: &gradient };
-    Ok((value, certifier.at(problem, &point)))
+    Ok((value, certifier.at(problem, value, &point)))
 }

@@ -114,7 +114,7 @@ impl FullBatch {
                 g: &state.g,
                 gradient: &state.gradient,
             };
-            let certificate = certifier.at(problem, &point);
+            let certificate = certifier.at(problem, objective, &point);
             // the record is of the point that the calls before this one led to
             problem.work.oracle_calls -= 1;
             if let Some(status) = run.record(

@@ -8,7 +8,7 @@ use crate::control::Certificate;
 use crate::coordinate::certificate;
 use crate::coordinate::group::State as Groups;
 use crate::coordinate::multinomial::State as Multinomial;
-use crate::linalg::product::norm_inf;
+use crate::linalg::product::{dot, multiply, norm_inf};
 use crate::problem::penalty::Group;
 use crate::problem::{BoxQuadratic, LinearModel, MultinomialModel, PairwiseModel};
 
@@ -77,51 +77,86 @@ pub(super) fn multinomial(model: &MultinomialModel, measure: Measure) -> Result<
     }))
 }
 
-/// A quadratic on a box: where every bound is finite the gap g'x - sum of min(g_i lower_i, g_i upper_i), else the
-/// largest violation of optimality relative to that at the start.
+/// A quadratic on a box: a gap where every bound is finite and the matrix is proved positive semidefinite, or so near that
+/// what it lacks hardly widens the gap; else the largest violation of optimality. Relative to that at the start.
 pub(super) fn quadratic(problem: &BoxQuadratic, measure: Measure) -> Result<Certify<'_>, Error> {
-    let n = problem.linear.len();
     let finite = problem.bounds.as_ref().is_some_and(|(l, u)| l.iter().chain(u).all(|b| b.is_finite()));
-    if measure == Measure::Gap && !finite {
-        return Err(Error::Option(
-            "a duality gap needs two finite bounds for every unknown; use the gradient".into(),
-        ));
-    }
-    let use_gap = measure != Measure::Gradient && finite;
-    let evaluate = move |x: &[f64]| {
-        let mut gradient = vec![0.0; n];
-        crate::linalg::product::multiply(problem.matrix.view(), x, &mut gradient);
-        let dot = crate::linalg::product::dot;
-        let objective = 0.5 * dot(x, &gradient) - dot(x, &problem.linear);
-        gradient.iter_mut().zip(&problem.linear).for_each(|(g, c)| *g -= c);
-        let one = |i: usize| {
-            let (x, g) = (x[i], gradient[i]);
-            let (lower, upper) = match &problem.bounds {
-                Some((lower, upper)) => (lower[i], upper[i]),
-                None => (f64::NEG_INFINITY, f64::INFINITY),
-            };
-            if use_gap {
-                if g == 0.0 { 0.0 } else { (g * (x - if g > 0.0 { lower } else { upper })).max(0.0) }
-            } else if (x <= lower && g > 0.0) || (x >= upper && g < 0.0) {
-                0.0
-            } else {
-                g.abs()
-            }
+    let concavity = if finite && measure != Measure::Gradient { problem.concavity() } else { None };
+    if measure == Measure::Gap && concavity.is_none() {
+        let why = if finite {
+            "a duality gap needs a matrix that can be proved positive semidefinite; use the gradient"
+        } else {
+            "a duality gap needs two finite bounds for every unknown; use the gradient"
         };
-        let all = (0..n).map(one);
-        (objective, if use_gap { all.sum() } else { all.fold(0.0, f64::max) })
-    };
+        return Err(Error::Option(why.into()));
+    }
     let origin: Vec<f64> = match &problem.bounds {
         Some((lower, upper)) => lower.iter().zip(upper).map(|(l, u)| 0f64.clamp(*l, *u)).collect(),
-        None => vec![0.0; n],
+        None => vec![0.0; problem.linear.len()],
     };
-    let (objective, value) = evaluate(&origin);
-    let kind = if use_gap { "duality_gap" } else { "gradient" };
-    let scale = if use_gap { objective.abs().max(value) } else { value };
+    let mut judge = QuadraticJudge { problem, concavity };
+    let (mut objective, mut value) = judge.at(&origin);
+    if measure == Measure::Auto && judge.widening() > WIDEST * objective.abs().max(value) {
+        judge.concavity = None;
+        (objective, value) = judge.at(&origin);
+    }
+    let kind = if judge.concavity.is_some() { "duality_gap" } else { "gradient" };
+    let scale = if judge.concavity.is_some() { objective.abs().max(value) } else { value };
     Ok(Box::new(move |x| {
-        let (objective, value) = evaluate(x);
+        let (objective, value) = judge.at(x);
         (objective, Certificate::over(kind, value, scale))
     }))
+}
+
+/// Where rounding of the matrix may widen the gap by more than this share of its scale, the gradient is the better measure.
+const WIDEST: f64 = 1e-9;
+
+/// With g the gradient at x, w = y - x for any y in the box, and Q + diag(e) positive semidefinite,
+/// f(x) - f(y) <= -g'w - w'Qw / 2 <= sum of w_i (e_i w_i / 2 - g_i), whose terms are largest at a bound.
+struct QuadraticJudge<'a> {
+    problem: &'a BoxQuadratic,
+    /// e, if the measure is the gap.
+    concavity: Option<Vec<f64>>,
+}
+
+impl QuadraticJudge<'_> {
+    /// Objective and measure at x.
+    fn at(&self, x: &[f64]) -> (f64, f64) {
+        let BoxQuadratic { matrix, linear, bounds } = self.problem;
+        let mut gradient = vec![0.0; linear.len()];
+        multiply(matrix.view(), x, &mut gradient);
+        let objective = 0.5 * dot(x, &gradient) - dot(x, linear);
+        gradient.iter_mut().zip(linear).for_each(|(g, c)| *g -= c);
+        let interval = |i: usize| match bounds {
+            Some((lower, upper)) => (lower[i], upper[i]),
+            None => (f64::NEG_INFINITY, f64::INFINITY),
+        };
+        let all = (0..x.len()).map(|i| (x[i], gradient[i], interval(i)));
+        let Some(concavity) = &self.concavity else {
+            let violation = |(x, g, (lower, upper)): (f64, f64, (f64, f64))| {
+                if (x <= lower && g > 0.0) || (x >= upper && g < 0.0) { 0.0 } else { g.abs() }
+            };
+            return (objective, all.map(violation).fold(0.0, f64::max));
+        };
+        let gap = |((x, g, (lower, upper)), &e): ((f64, f64, (f64, f64)), &f64)| {
+            if e > 0.0 {
+                let to = |w: f64| w * (0.5 * e * w - g);
+                to(lower - x).max(to(upper - x)).max(0.0)
+            } else if g == 0.0 {
+                0.0
+            } else {
+                (g * (x - if g > 0.0 { lower } else { upper })).max(0.0)
+            }
+        };
+        (objective, all.zip(concavity).map(gap).sum())
+    }
+
+    /// What e can add to the gap at any x.
+    fn widening(&self) -> f64 {
+        let (Some(e), Some((lower, upper))) = (&self.concavity, &self.problem.bounds) else { return 0.0 };
+        let width = lower.iter().zip(upper).map(|(lower, upper)| upper - lower);
+        e.iter().zip(width).map(|(e, width)| if *e > 0.0 { 0.5 * e * width * width } else { 0.0 }).sum()
+    }
 }
 
 /// A pairwise problem: the largest gradient entry, relative to that at zero.

@@ -201,10 +201,13 @@ impl BlockCoordinateDescent {
         self.minimise(smooth, separable, x, certify::multinomial(model, self.measure)?, monitor)
     }
 
-    /// Minimises a quadratic on a box from a given start, or from the box's point nearest to zero.
+    /// Minimises a quadratic on a box from a given start, or from the box's point nearest to zero. With finite bounds the
+    /// certificate is a duality gap if the matrix is proved positive semidefinite: every row's diagonal entry outweighs
+    /// the others, or there are at most 2000 unknowns and a Cholesky factorisation shows it. Else it is the gradient.
     ///
     /// # Errors
-    /// A problem, a start or an option that is not allowed; a pivot that is not positive in a forest.
+    /// A problem, a start or an option that is not allowed, a gap without that proof among them; a pivot that is not
+    /// positive in a forest.
     pub fn solve_quadratic(
         &self,
         problem: &BoxQuadratic,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::coordinate::quadratic::PATIENCE;
 use crate::linalg::factor::DenseCholesky;
 use crate::linalg::product::{axpy, norm};
 
@@ -34,7 +35,8 @@ pub(super) struct Work {
 }
 
 impl GroupQuadratic<'_> {
-    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds or once asked to stop.
+    /// Lowers the largest violation to `target`, or gives up after `rounds` rounds, where it no longer falls, or once
+    /// asked to stop.
     pub fn solve(
         &mut self,
         target: f64,
@@ -44,8 +46,9 @@ impl GroupQuadratic<'_> {
     ) -> Work {
         let mut work = Work::default();
         let bounds: Vec<f64> = self.parts.iter().map(|(range, _)| self.largest_row_sum(range)).collect();
+        let (mut best, mut idle) = (f64::INFINITY, 0);
         for _ in 0..rounds {
-            if should_stop() {
+            if idle >= PATIENCE || should_stop() {
                 break;
             }
             for _ in 0..PASSES {
@@ -56,12 +59,15 @@ impl GroupQuadratic<'_> {
             }
             work.factorizations += 1;
             let moved = self.newton(workspace);
-            if self.violation() <= target {
+            let violation = self.violation();
+            if violation <= target {
                 break;
             }
             if !moved && work.updates == 0 {
                 break;
             }
+            idle = if violation < 0.9 * best { 0 } else { idle + 1 };
+            best = best.min(violation);
         }
         work
     }

@@ -87,10 +87,8 @@ impl<'a> State<'a> {
 
     /// Recomputes everything from x; the intercept moves to its best value first.
     pub fn refresh(&mut self) {
-        self.model.predictors(&self.x, self.intercept, &mut self.z);
-        if self.model.intercept {
-            self.intercept += self.model.best_intercept(&mut self.z, &self.s);
-        }
+        self.intercept =
+            self.model.predictors_at_best_intercept(&self.x, self.intercept, &self.s, &mut self.z);
         self.evaluate();
     }
 

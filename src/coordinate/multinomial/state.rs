@@ -76,25 +76,35 @@ impl<'a> State<'a> {
     pub fn move_to(&mut self, x: &[f64], b: &[f64]) {
         self.x.copy_from_slice(x);
         self.b.copy_from_slice(b);
-        self.predictors();
+        self.product();
+        if self.model.intercept {
+            self.shift();
+        }
         self.evaluate();
     }
 
-    /// Recomputes everything from X; the intercepts move to their best values first.
+    /// Recomputes everything from X; the intercepts move to their best values first. The predictors are then those of
+    /// (X, b) anew: what the search is left with carries the rounding of its steps.
     pub fn refresh(&mut self) {
-        self.predictors();
+        self.product();
         if self.model.intercept {
+            let product = self.z.clone();
+            self.shift();
             self.improve_intercepts();
+            self.z.copy_from_slice(&product);
+            self.shift();
         }
         self.evaluate();
     }
 
-    fn predictors(&mut self) {
-        let k = self.b.len();
-        self.model.design.multiply_many(k, &self.x, &mut self.z);
-        if self.model.intercept {
-            self.z.chunks_exact_mut(k).for_each(|row| add(row, &self.b));
-        }
+    /// z <- A X.
+    fn product(&mut self) {
+        self.model.design.multiply_many(self.b.len(), &self.x, &mut self.z);
+    }
+
+    /// z <- z + b.
+    fn shift(&mut self) {
+        self.z.chunks_exact_mut(self.b.len()).for_each(|row| add(row, &self.b));
     }
 
     /// Mean loss at the predictors; the probabilities follow.

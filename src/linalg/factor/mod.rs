@@ -132,7 +132,7 @@ fn zero_pivot(n: usize) -> f64 {
 }
 
 /// The power of two next to 1 / sqrt(largest), for scaling a row and column whose largest entry this is (Ruiz 2001).
-fn power_of_two_scale(largest: f64) -> f64 {
+pub(crate) fn power_of_two_scale(largest: f64) -> f64 {
     if largest > 0.0 { (-0.5 * largest.log2()).round().exp2() } else { 1.0 }
 }
 

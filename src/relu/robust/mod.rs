@@ -152,7 +152,12 @@ impl RobustRelu {
         } else {
             self.by_splitting(training, &robust, &mut run)?
         };
-        let status = if answer.relative() <= self.limits.tolerance { Status::Solved } else { status };
+        let status = match status {
+            _ if answer.relative() <= self.limits.tolerance => Status::Solved,
+            // the method's own last point was solved, the answer made of it is not
+            Status::Solved => Status::Stalled,
+            status => status,
+        };
         let method = if by_interior_point { "interior point" } else { "ADMM" };
         Ok(close(training, robust, answer, (method, status, counts), run))
     }
@@ -196,7 +201,9 @@ impl RobustRelu {
         let zero = Answer { bound: found.bound.max(0.0), ..Answer::zero(training) };
         let all = self.answer(training, robust, Blocks(data.blocks(&found.v)), found.bound);
         let largest = all.blocks.0.iter().map(|b| norm(&b.weights)).fold(0.0, f64::max);
-        let goal = (1.2 * all.relative()).max(self.limits.tolerance);
+        // thinning may cost a little where there is no tolerance to keep
+        let solved = all.relative() <= self.limits.tolerance;
+        let goal = if solved { self.limits.tolerance } else { 1.2 * all.relative() };
         let mut answer = if zero.objective <= all.objective { zero } else { all };
         for share in [1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8] {
             let kept = answer.blocks.0.iter().filter(|b| norm(&b.weights) > share * largest);

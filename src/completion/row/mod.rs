@@ -6,15 +6,17 @@
 //!
 //! C a matrix common to all rows (zero but for implicit feedback). The rows of A are gathered once, scaled by the
 //! roots of their weights, with b as one more column; products with x extended by -1 there are the residuals.
+//!
+//! Here rows are gathered and judged; `normal` solves their normal equations, `conjugate` iterates on them.
 
 // several vectors are walked by one index
 #![allow(clippy::needless_range_loop)]
 
-use rand_chacha::ChaCha8Rng;
+mod conjugate;
+mod normal;
 
 use super::row_problem::{Entries, Inner, Objective, Preconditioner, Report};
 use crate::linalg::factor::DenseCholesky;
-use crate::linalg::sketch::count_sketch_rows;
 use crate::linalg::tall::{Element, LANES, RowKernels};
 
 /// Entries of a gathered tile at most: 512 kB stay in the second-level cache.
@@ -211,243 +213,6 @@ impl RowSolver {
         &mut self.gram
     }
 
-    /// The normal matrix (column-major, lower triangle and upper) and right-hand side from the Gram matrix.
-    fn complete(&mut self, objective: &Objective) {
-        let (d, width) = (self.unknowns, self.width);
-        for i in 0..d {
-            for j in i..d {
-                let mut value = self.gram[i * width + j];
-                value += objective.common.map_or(0.0, |common| common.row(i)[j]);
-                value += if i == j { self.ridge[i] } else { 0.0 };
-                self.matrix[i * d + j] = value;
-                self.matrix[j * d + i] = value;
-            }
-            self.sum[i] = self.gram[i * width + d];
-        }
-    }
-
-    /// M x - h, and its squared norm.
-    fn residual_of_normal_equations(&mut self, x: &[f64]) -> f64 {
-        let d = self.unknowns;
-        let mut squares = 0.0;
-        for i in 0..d {
-            let row = &self.matrix[i * d..(i + 1) * d];
-            let value = row.iter().zip(x).map(|(m, x)| m * x).sum::<f64>() - self.sum[i];
-            self.gradient[i] = value;
-            squares += value * value;
-        }
-        squares
-    }
-
-    fn factor<T: Element>(&mut self, entries: &Entries<T>, x: &mut [f64], report: &mut Report) {
-        self.clear_gram();
-        self.add_gram(entries, entries.side.entries(entries.row));
-        self.solve_gram(&entries.objective, x, report);
-    }
-
-    /// Solves the row whose Gram matrix is complete.
-    pub fn solve_gram(&mut self, objective: &Objective, x: &mut [f64], report: &mut Report) {
-        self.complete(objective);
-        self.solve_assembled(x, report);
-    }
-
-    /// Solves the row whose Gram matrix is complete with x >= 0.
-    pub fn project_gram<T: Element>(&mut self, entries: &Entries<T>, x: &mut [f64], report: &mut Report) {
-        self.complete(&entries.objective);
-        let free = entries.fixed.offsets.map(|_| self.unknowns - 1);
-        report.gradient = self.project(free, x);
-        report.factored = 1;
-    }
-
-    fn solve_assembled(&mut self, x: &mut [f64], report: &mut Report) {
-        let d = self.unknowns;
-        report.gradient = self.residual_of_normal_equations(x);
-        report.factored = 1;
-        if self.cholesky.factor_shifted(d, &mut self.matrix).is_err() {
-            // no direction is determined: the last x is as good as any
-            return;
-        }
-        // as a correction of the last x, which stands where a shift was needed
-        self.scaled[..d].copy_from_slice(&self.gradient[..d]);
-        if self.cholesky.solve_in_place(&mut self.scaled[..d]).is_ok() {
-            x.iter_mut().zip(&self.scaled).for_each(|(x, step)| *x -= step);
-        }
-    }
-
-    /// Cyclic coordinate descent on the normal equations with all but the bias, `free`, at or above zero. Returns the
-    /// squared norm of the projected gradient at the start.
-    fn project(&mut self, free: Option<usize>, x: &mut [f64]) -> f64 {
-        let d = self.unknowns;
-        let mut squares = 0.0;
-        self.residual_of_normal_equations(x);
-        for a in 0..d {
-            // at the bound only a negative gradient counts
-            let g = self.gradient[a];
-            let counted = if x[a] > 0.0 || free == Some(a) { g } else { g.min(0.0) };
-            squares += counted * counted;
-        }
-        for _ in 0..20 {
-            let mut largest = 0.0f64;
-            for a in 0..d {
-                let curvature = self.matrix[a * d + a];
-                if !(curvature > 0.0) {
-                    continue;
-                }
-                let wanted = x[a] - self.gradient[a] / curvature;
-                let wanted = if free == Some(a) { wanted } else { wanted.max(0.0) };
-                let step = wanted - x[a];
-                if step != 0.0 {
-                    x[a] = wanted;
-                    let column = &self.matrix[a * d..(a + 1) * d];
-                    self.gradient.iter_mut().zip(column).for_each(|(g, m)| *g += step * m);
-                    largest = largest.max(curvature * step * step);
-                }
-            }
-            if largest <= 1e-20 * squares {
-                break;
-            }
-        }
-        squares
-    }
-
-    /// q <- A'(A p) over all tiles, and the squared norm of A p.
-    fn normal<T: Element>(&mut self, entries: &Entries<T>) -> f64 {
-        self.sum.fill(0.0);
-        let range = entries.side.entries(entries.row);
-        let mut squares = 0.0;
-        for start in range.clone().step_by(self.tile_rows) {
-            let rows = self.load(entries, start, range.end);
-            self.products.resize(self.products.len().max(rows), 0.0);
-            let tile = &self.tile[..rows * self.width];
-            squares += self.kernels.normal_product(
-                tile,
-                self.width,
-                &self.extended,
-                &mut self.products[..rows],
-                &mut self.sum,
-            );
-        }
-        squares
-    }
-
-    /// g <- A'(b - A x) - (C + ridge) x.
-    fn negative_gradient<T: Element>(&mut self, entries: &Entries<T>, x: &[f64]) {
-        let d = self.unknowns;
-        self.extended.fill(0.0);
-        self.extended[..d].copy_from_slice(x);
-        self.extended[d] = -1.0;
-        self.normal(entries);
-        for i in 0..d {
-            self.gradient[i] = -self.sum[i] - self.ridge[i] * x[i] - common_product(&entries.objective, i, x);
-        }
-    }
-
-    /// Preconditioned conjugate gradients on the normal equations.
-    fn descend<T: Element>(
-        &mut self,
-        entries: &Entries<T>,
-        preconditioner: Preconditioner,
-        tolerance: f64,
-        steps: usize,
-        x: &mut [f64],
-        report: &mut Report,
-    ) {
-        let d = self.unknowns;
-        self.negative_gradient(entries, x);
-        report.gradient = self.gradient[..d].iter().map(|g| g * g).sum();
-        if !self.prepare(entries, preconditioner) {
-            return self.factor(entries, x, report);
-        }
-        self.precondition(preconditioner, entries.count());
-        let mut squares = inner(&self.gradient, &self.scaled, d);
-        let first = squares;
-        // |A'b| in the preconditioned norm is at most about |b|
-        let stop = (tolerance * tolerance * squares).max(1e-32 * self.target_squares);
-        self.direction[..d].copy_from_slice(&self.scaled[..d]);
-        let mut taken = 0;
-        while taken < steps && squares > stop {
-            self.extended.fill(0.0);
-            self.extended[..d].copy_from_slice(&self.direction[..d]);
-            self.normal(entries);
-            let mut curvature = 0.0;
-            for i in 0..d {
-                let p = self.direction[i];
-                self.sum[i] +=
-                    self.ridge[i] * p + common_product(&entries.objective, i, &self.direction[..d]);
-                curvature += p * self.sum[i];
-            }
-            if !(curvature > 0.0) {
-                break;
-            }
-            let step = squares / curvature;
-            for i in 0..d {
-                x[i] += step * self.direction[i];
-                self.gradient[i] -= step * self.sum[i];
-            }
-            taken += 1;
-            self.precondition(preconditioner, entries.count());
-            let next = inner(&self.gradient, &self.scaled, d);
-            let ratio = next / squares;
-            squares = next;
-            for i in 0..d {
-                self.direction[i] = self.scaled[i] + ratio * self.direction[i];
-            }
-        }
-        report.steps += taken as u64;
-        // an iteration that hardly moved the gradient gives way to a factorisation
-        if squares > stop.max(0.01 * first) && report.deficient == 0 && tolerance < 1.0 {
-            let gradient = report.gradient;
-            self.factor(entries, x, report);
-            report.gradient = gradient;
-        }
-    }
-
-    /// Makes a preconditioner of the row's own, where one is asked for; false if that fails.
-    fn prepare<T: Element>(&mut self, entries: &Entries<T>, preconditioner: Preconditioner) -> bool {
-        let Preconditioner::Sketch { rows: buckets, seed, tries } = preconditioner else { return true };
-        let range = entries.side.entries(entries.row);
-        let mut rng = <ChaCha8Rng as rand::SeedableRng>::seed_from_u64(super::observations::hash(
-            seed,
-            entries.row as u64,
-        ));
-        let mut sketched = vec![0.0; buckets * self.width];
-        for _ in 0..tries {
-            sketched.fill(0.0);
-            for start in range.clone().step_by(self.tile_rows) {
-                let rows = self.load(entries, start, range.end);
-                count_sketch_rows(&self.tile[..rows * self.width], self.width, &mut rng, &mut sketched);
-            }
-            self.clear_gram();
-            self.kernels.add_gram(&sketched, self.width, self.unknowns, &mut self.gram);
-            let kept = self.sum.clone();
-            self.complete(&entries.objective);
-            self.sum.copy_from_slice(&kept);
-            if self.cholesky.factor(self.unknowns, &self.matrix).is_ok() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// scaled <- P^{-1} gradient.
-    fn precondition(&mut self, preconditioner: Preconditioner, count: usize) {
-        let d = self.unknowns;
-        match preconditioner {
-            Preconditioner::Shared { diagonal, by_count } => {
-                let count = if by_count { count as f64 } else { 1.0 };
-                for i in 0..d {
-                    let size = count * diagonal[i] + self.ridge[i];
-                    self.scaled[i] = self.gradient[i] / if size > 0.0 { size } else { 1.0 };
-                }
-            }
-            Preconditioner::Sketch { .. } => {
-                self.scaled[..d].copy_from_slice(&self.gradient[..d]);
-                // there is a factorisation, or the row was solved otherwise
-                let _ = self.cholesky.solve_in_place(&mut self.scaled[..d]);
-            }
-        }
-    }
-
     /// Half the sum of the weighted squares of the residuals of the given entries at x.
     pub fn loss<T: Element>(
         &mut self,
@@ -503,8 +268,4 @@ fn loss_of<T: Element>(entries: &Entries<T>, start: usize, products: &[f64]) -> 
 /// (C x)_i.
 fn common_product(objective: &Objective, i: usize, x: &[f64]) -> f64 {
     objective.common.map_or(0.0, |common| common.row(i).iter().zip(x).map(|(c, x)| c * x).sum())
-}
-
-fn inner(x: &[f64], y: &[f64], d: usize) -> f64 {
-    x[..d].iter().zip(&y[..d]).map(|(x, y)| x * y).sum()
 }

@@ -1,8 +1,14 @@
 //! A nonlinear program put together from closures and lists of non-zero positions.
+//!
+//! `layout` turns listed positions into patterns, `differences` stands in for second derivatives that are not given.
 
-use std::collections::BTreeMap;
+mod differences;
+mod layout;
 
-use super::nonlinear::{NonlinearProgram, Pattern, add_symmetric_product, entries};
+pub(crate) use differences::colours;
+
+use super::nonlinear::{NonlinearProgram, Pattern, add_symmetric_product};
+use layout::Layout;
 
 /// What is wrong with the parts of a [`Closures`].
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -88,12 +94,6 @@ pub struct Closures<'a> {
 
 /// With more sets of columns than this, differences take the place of the Hessian in products alone.
 const MOST_COLOURS: usize = 200;
-
-/// A pattern, and where in it each listed position lies.
-struct Layout {
-    pattern: Pattern,
-    places: Vec<u32>,
-}
 
 /// Scratch memory: listed values before they are put in their places, and what differences need.
 #[derive(Clone, Default)]
@@ -243,134 +243,6 @@ impl<'a> Closures<'a> {
         }
         Ok(self)
     }
-
-    /// The gradient of sigma f + y'c.
-    fn lagrangian_gradient(&self, x: &[f64], sigma: f64, y: &[f64], listed: &mut Vec<f64>, out: &mut [f64]) {
-        match &self.objective {
-            Some((_, gradient)) if sigma != 0.0 => gradient(x, out),
-            _ => out.fill(0.0),
-        }
-        out.iter_mut().for_each(|g| *g *= sigma);
-        if let Some((_, jacobian)) = &self.constraints {
-            listed.resize(self.jacobian_positions.len(), 0.0);
-            jacobian(x, listed);
-            for (&(row, column), value) in self.jacobian_positions.iter().zip(listed) {
-                out[column] += y[row] * *value;
-            }
-        }
-    }
-
-    /// The Hessian by central differences of the gradient.
-    fn differences(
-        &self,
-        x: &[f64],
-        sigma: f64,
-        y: &[f64],
-        values: &mut [f64],
-        workspace: &mut ClosuresWorkspace,
-    ) {
-        let n = x.len();
-        let step = |x: f64| f64::EPSILON.cbrt() * x.abs().max(1.0);
-        let ClosuresWorkspace { listed, moved, gradients: [forward, backward] } = workspace;
-        forward.resize(n, 0.0);
-        backward.resize(n, 0.0);
-        let offsets = self.second.pattern.proper_indptr();
-        let columns = self.second.pattern.indices();
-        let mut colour_of = vec![u32::MAX; n];
-        for (colour, together) in self.colours.iter().enumerate() {
-            moved.clear();
-            moved.extend_from_slice(x);
-            for (sign, gradient) in [(1.0, &mut *forward), (-1.0, &mut *backward)] {
-                for &j in together {
-                    moved[j as usize] = x[j as usize] + sign * step(x[j as usize]);
-                }
-                self.lagrangian_gradient(moved, sigma, y, listed, gradient);
-            }
-            together.iter().for_each(|&j| colour_of[j as usize] = colour as u32);
-            for (row, pair) in offsets.windows(2).enumerate() {
-                for k in pair[0]..pair[1] {
-                    let column = columns[k] as usize;
-                    // an entry of the lower triangle serves both (row, column) and (column, row); each colour sees one of them
-                    let (at, by) = match (colour_of[row] == colour as u32, colour_of[column] == colour as u32)
-                    {
-                        (_, true) => (row, column),
-                        (true, false) => (column, row),
-                        _ => continue,
-                    };
-                    values[k] = (forward[at] - backward[at]) / (2.0 * step(x[by]));
-                }
-            }
-        }
-    }
-}
-
-impl Layout {
-    fn new(
-        what: &'static str,
-        shape: (usize, usize),
-        positions: &[(usize, usize)],
-    ) -> Result<Self, ClosuresError> {
-        let (rows, columns) = shape;
-        let mut numbers = BTreeMap::new();
-        for &(row, column) in positions {
-            if row >= rows || column >= columns {
-                return Err(ClosuresError::Position { what, row, column, rows, columns });
-            }
-            numbers.insert((row, column), 0u32);
-        }
-        let mut offsets = vec![0; rows + 1];
-        for (number, ((row, _), place)) in numbers.iter_mut().enumerate() {
-            *place = number as u32;
-            offsets[row + 1] += 1;
-        }
-        for row in 0..rows {
-            offsets[row + 1] += offsets[row];
-        }
-        let indices = numbers.keys().map(|&(_, column)| column as u32).collect();
-        let places = positions.iter().map(|position| numbers[position]).collect();
-        Ok(Self { pattern: Pattern::new(shape, offsets, indices, vec![(); numbers.len()]), places })
-    }
-
-    /// Lets `fill` write the listed values, and adds them up at their places.
-    fn scatter(&self, values: &mut [f64], listed: &mut Vec<f64>, fill: impl FnOnce(&mut [f64])) {
-        listed.clear();
-        listed.resize(self.places.len(), 0.0);
-        fill(listed);
-        values.fill(0.0);
-        for (&place, value) in self.places.iter().zip(listed) {
-            values[place as usize] += *value;
-        }
-    }
-}
-
-/// Sets of columns no two of which have a non-zero in a common row of the full symmetric matrix; greedy, in the order of the columns.
-pub(crate) fn colours(lower: &Pattern) -> Vec<Vec<u32>> {
-    let n = lower.rows();
-    let mut rows = vec![Vec::new(); n];
-    for (row, column) in entries(lower) {
-        rows[row].push(column);
-        if row != column {
-            rows[column].push(row);
-        }
-    }
-    let (mut colour, mut sets) = (vec![usize::MAX; n], Vec::<Vec<u32>>::new());
-    let mut forbidden = vec![usize::MAX; n + 1];
-    for column in 0..n {
-        for &row in &rows[column] {
-            for &neighbour in &rows[row] {
-                if colour[neighbour] != usize::MAX {
-                    forbidden[colour[neighbour]] = column;
-                }
-            }
-        }
-        let free = (0..=n).find(|&c| forbidden[c] != column).unwrap_or(n);
-        colour[column] = free;
-        if free == sets.len() {
-            sets.push(Vec::new());
-        }
-        sets[free].push(column as u32);
-    }
-    sets
 }
 
 impl NonlinearProgram for Closures<'_> {
@@ -471,121 +343,9 @@ impl NonlinearProgram for Closures<'_> {
             add_symmetric_product(&self.second.pattern, &values, direction, product);
             return;
         }
-        // a central difference along the direction
-        let size = |values: &[f64]| values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
-        let length = f64::EPSILON.cbrt() * size(x).max(1.0) / size(direction).max(f64::MIN_POSITIVE);
-        let ClosuresWorkspace { listed, moved, gradients: [forward, backward] } = workspace;
-        for (sign, gradient) in [(1.0, &mut *forward), (-1.0, &mut *backward)] {
-            moved.clear();
-            moved.extend(x.iter().zip(direction).map(|(x, d)| x + sign * length * d));
-            gradient.resize(x.len(), 0.0);
-            self.lagrangian_gradient(moved, sigma, y, listed, gradient);
-        }
-        for (product, (forward, backward)) in product.iter_mut().zip(forward.iter().zip(backward)) {
-            *product = (forward - *backward) / (2.0 * length);
-        }
+        self.difference_along(x, sigma, y, direction, product, workspace);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::problem::check_derivatives;
-
-    /// f = sum of x_i^4 + x_0 x_{n-1}, rows x_i x_{i+1} = 1.
-    fn chain(n: usize, exact: bool) -> Closures<'static> {
-        let jacobian: Vec<_> = (0..n - 1).flat_map(|i| [(i, i + 1), (i, i)]).collect();
-        let mut second: Vec<_> = (0..n).map(|i| (i, i)).collect();
-        // one entry of the upper triangle, and one listed twice
-        second.extend([(0, n - 1), (0, n - 1)]);
-        second.extend((0..n - 1).map(|i| (i + 1, i)));
-        let problem = Closures::new((0..n).map(|i| 1.0 + 0.1 * i as f64).collect())
-            .objective(
-                move |x| x.iter().map(|x| x.powi(4)).sum::<f64>() + x[0] * x[n - 1],
-                move |x, g| {
-                    g.iter_mut().zip(x).for_each(|(g, x)| *g = 4.0 * x.powi(3));
-                    g[0] += x[n - 1];
-                    g[n - 1] += x[0];
-                },
-            )
-            .equations(
-                n - 1,
-                &jacobian,
-                move |x, c| (0..n - 1).for_each(|i| c[i] = x[i] * x[i + 1] - 1.0),
-                move |x, j| (0..n - 1).for_each(|i| (j[2 * i], j[2 * i + 1]) = (x[i], x[i + 1])),
-            );
-        if !exact {
-            return problem.hessian_positions(&second).build().unwrap();
-        }
-        let hessian = move |x: &[f64], sigma: f64, y: &[f64], w: &mut [f64]| {
-            (0..n).for_each(|i| w[i] = 12.0 * sigma * x[i] * x[i]);
-            (w[n], w[n + 1]) = (0.25 * sigma, 0.75 * sigma);
-            w[n + 2..].copy_from_slice(y);
-        };
-        problem.hessian(&second, hessian).build().unwrap()
-    }
-
-    #[test]
-    fn listed_values_land_in_their_places() {
-        for n in [3, 12] {
-            let (exact, approximate) = (chain(n, true), chain(n, false));
-            let y: Vec<f64> = (0..n - 1).map(|i| (i as f64).cos()).collect();
-            let check = check_derivatives(&exact, exact.start(), &y, 1e-3);
-            assert!(check.worst() < 1e-9, "{check:?}");
-            assert!(approximate.has_difference_hessian() && !exact.has_difference_hessian());
-            // a ring needs few colours, whatever its length
-            assert!(approximate.colours.len() <= 5, "{}", approximate.colours.len());
-            let values = |problem: &Closures| {
-                let mut values = vec![f64::NAN; problem.second.pattern.nnz()];
-                problem.hessian(problem.start(), 0.7, &y, &mut values, &mut problem.workspace());
-                values
-            };
-            for (a, b) in values(&exact).iter().zip(values(&approximate)) {
-                assert!((a - b).abs() < 1e-8 * (1.0 + a.abs()), "{a} {b}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_hessian_that_is_too_large_lives_in_products_alone() {
-        let n = 300;
-        let problem = Closures::new(vec![0.5; n])
-            .objective(
-                |x| x.iter().map(|x| x.powi(4)).sum::<f64>() + x.iter().sum::<f64>().powi(2),
-                |x, g| {
-                    let sum: f64 = x.iter().sum();
-                    g.iter_mut().zip(x).for_each(|(g, x)| *g = 4.0 * x.powi(3) + 2.0 * sum);
-                },
-            )
-            .build()
-            .unwrap();
-        assert!(problem.hessian_pattern().is_none() && problem.has_difference_hessian());
-        let d: Vec<f64> = (0..n).map(|k| (k as f64).sin()).collect();
-        let (mut product, sum) = (vec![0.0; n], d.iter().sum::<f64>());
-        problem.hessian_product(problem.start(), 1.0, &[], &d, &mut product, &mut problem.workspace());
-        for (product, d) in product.iter().zip(&d) {
-            assert!((product - (3.0 * d + 2.0 * sum)).abs() < 1e-5, "{product}");
-        }
-        // a pattern with few entries a row is stored, whatever its size
-        let positions: Vec<_> = (0..n).map(|k| (k, k)).collect();
-        let sparse = Closures::new(vec![0.5; n])
-            .objective(|x| x[0], |_, g| g.fill(0.0))
-            .hessian_positions(&positions)
-            .build()
-            .unwrap();
-        assert!(sparse.hessian_pattern().is_some());
-    }
-
-    #[test]
-    fn bad_parts_are_named() {
-        assert_eq!(Closures::new(vec![1.0]).build().err(), Some(ClosuresError::Empty));
-        let outside = Closures::new(vec![1.0]).equations(1, &[(0, 1)], |_, _| {}, |_, _| {}).build().err();
-        assert_eq!(
-            outside.map(|e| e.to_string()).as_deref(),
-            Some("position (0, 1) lies outside the 1 x 1 Jacobian")
-        );
-        let short =
-            Closures::new(vec![1.0]).constraints(vec![0.0], vec![], &[], |_, _| {}, |_, _| {}).build().err();
-        assert!(matches!(short, Some(ClosuresError::Length { expected: 1, actual: 0, .. })));
-    }
-}
+mod tests;
