@@ -64,7 +64,7 @@ def main():
     for name, _, _ in PROBLEMS:
         own = [row for row in rows if row["name"] == name]
         counts = ", ".join(str(row["iterations"]) if row["status"] == "solved" else
-                           f"{row['iterations']} ({row['status'].replace('_', ' ')}, error {row['error']:.1e})" for row in own)
+                           f"{row['iterations']} ({row['status'].replace('_', ' ')}, error {row['error'] or math.nan:.1e})" for row in own)
         seconds, memory = (", ".join(form.format(row[key]) for row in own) for form, key in (("{:.2f}", "cpu"), ("{:.0f}", "memory_mb")))
         print(f"| {name} | {counts} | {seconds} | {memory} |")
     if arguments.picture:
