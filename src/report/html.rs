@@ -159,7 +159,6 @@ mod tests {
             columns: vec!["<n>".into()],
             rows: vec![vec!["<script>".into()]],
             commands: vec!["gradus fit x && true".into()],
-            ..Section::default()
         };
         let chapter = Chapter { title: "<first>".into(), sections: vec![section] };
         let chapters = vec![chapter.clone(), chapter];
