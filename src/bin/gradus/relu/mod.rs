@@ -31,7 +31,7 @@ Examples:
   gradus predict net.json data/ionosphere_scale
   gradus relu data/heart_scale --beta 1 --standardize --bias --refine
   gradus relu data/heart_scale --beta 0.1 --standardize --bias --path 8 --validation-every 5
-  gradus relu data/breast-cancer --beta 1 --loss hinge --standardize --bias --robust 0.1 --tolerance 1e-3
+  gradus relu data/heart_scale --beta 1 --standardize --bias --robust 0.02 --tolerance 1e-3
 
 The loss is a sum over the rows (--average: a mean), squared loss with the factor 1/2. Two labels become -1 (the smaller) \
 and +1. The certificate bounds the distance to the optimum over the sampled patterns, not over all networks, unless it says \
