@@ -102,7 +102,7 @@ mod tests {
             ("", "no records"),
             ("iteration,seconds,objective,certificate\n", "no records"),
             ("a,b\n1,2\n", "x:1: this is not the header"),
-            ("iteration,seconds,objective,certificate\n0,0,1\n", "x:2: certificate is ''"),
+            ("iteration,seconds,objective,certificate\n0,0,1\n", "x:2: certificate `` is no number"),
             ("iteration,seconds,objective,certificate\n0,0,1,1\n1,q,1,1\n", "x:3: seconds `q` is no number"),
         ] {
             let message = Trace::parse(text.as_bytes(), "x").unwrap_err().to_string();
