@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::f64::consts::PI;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use faer::{Mat, Side};
 use gradus::control::{Limits, Monitor, Status};
@@ -312,7 +315,7 @@ fn predictions_hold() {
     let gap = 1.0 - (PI / (m as f64 + 1.0)).cos();
     for omega in [1.0, 1.4, formula::young(gap), 1.9] {
         let sor = solver(Method::Sor, Omega::Fixed(omega), 20_000);
-        let explained = sor.explain(&operator, &b).unwrap();
+        let explained = sor.explain(&operator, &b, &mut Monitor::none()).unwrap().unwrap();
         assert!((explained.gap / gap - 1.0).abs() < 1e-2 && explained.consistently_ordered);
         assert!((explained.condition - (2.0 - gap) / gap).abs() < 1e-2 * explained.condition);
         let radius = formula::sor_radius(omega, 1.0 - gap);
@@ -325,11 +328,27 @@ fn predictions_hold() {
         assert!(explained.asymptotic.unwrap() <= near && sweeps <= explained.bound.unwrap());
     }
     let cg = solver(Method::SsorCg, Omega::Auto, 1000);
-    let explained = cg.explain(&operator, &b).unwrap();
+    let explained = cg.explain(&operator, &b, &mut Monitor::none()).unwrap().unwrap();
     let known = solver(Method::SsorCg, Omega::Fixed(explained.omega.unwrap()), 1000);
     let steps = known.solve(a.view(), &b).unwrap().iterations as f64;
     assert!(steps <= explained.bound.unwrap());
     assert!(explained.to_string().contains("1 - beta"));
+}
+
+#[test]
+fn predictions_end_by_the_flag_and_the_clock() {
+    let operator = Operator::new(laplacian(24, 24).view()).unwrap();
+    let b = normals(24 * 24, 12);
+    for method in [Method::Sor, Method::SsorCg] {
+        let mut patient = solver(method, Omega::Auto, 1000);
+        let raised = Arc::new(AtomicBool::new(true));
+        assert_eq!(
+            patient.explain(&operator, &b, &mut Monitor::none().with_interrupt(raised)).unwrap(),
+            None
+        );
+        patient.limits.time_limit = Some(Duration::ZERO);
+        assert_eq!(patient.explain(&operator, &b, &mut Monitor::none()).unwrap(), None);
+    }
 }
 
 fn dominant_triangle() -> Matrix {

@@ -14,7 +14,8 @@ large    10^7 entries, 20000 x 20000, rank 20: time and memory of the whole comm
 Times are processor seconds: of the peer's fit within this process, least of --repeat; ours is a process of its own, less the
 time of one that reads the same file and then refuses a rank, so that reading counts for neither. Runs are interleaved. The
 accuracy is judged here from factors or predictions, for every program. Iteration counts are the least that reach the target;
-peers get a ridge of 1e-9 and no biases on exact data. implicit fits another loss: its time alone can be compared.
+peers get a ridge of 1e-9 and no biases on exact data. implicit fits another loss: its time alone can be compared. A peer that
+is not installed is left out and said so.
 """
 import argparse, json, lzma, os, pathlib, resource, subprocess, sys, tempfile, time, warnings
 
@@ -102,6 +103,16 @@ def cmfrec(k, cg, iterations, lam=1e-9, ratings=False):
                niter=iterations, nthreads=1, verbose=False, use_float=False, precompute_for_predictions=False, random_state=1)
 
 
+def installed(runs):
+    """The runs of cmfrec, none where it is not installed."""
+    try:
+        import cmfrec  # noqa: F401
+    except ImportError as error:
+        print("skipped:", error, file=sys.stderr)
+        return []
+    return runs
+
+
 def timed(call):
     start = time.process_time()
     result = call()
@@ -136,14 +147,14 @@ def exact_study(title, n, k, share, ours, peers, repeat, out):
                 options += ["--tolerance", 0, "--max-iterations", sweeps]
             seconds, _ = entries.ours(*options)
             least(rows, name, seconds, sweeps, value)
-        for name, cg, iterations in peers:
+        for name, cg, iterations in installed(peers):
             model = cmfrec(k, cg, iterations)
             seconds, _ = timed(lambda: model.fit(entries.matrix()))
             least(rows, name, seconds, iterations, whole_error(L, R, model.A_, model.B_))
     if k == 10:
         others(entries, L, R, rows, k)
-    table(title, ["program", "sweeps", "seconds", "error over the whole matrix"],
-          [[n, str(s), f"{t:.3f}", e if isinstance(e, str) else f"{e:.1e}"] for n, (t, s, e) in rows.items()], out)
+    table(title, [f"{n} x {n}, rank {k}", "sweeps", "seconds", "error"],
+          [[name, str(s), f"{t:.3f}", e if isinstance(e, str) else f"{e:.1e}"] for name, (t, s, e) in rows.items()], out)
     return entries
 
 
@@ -159,7 +170,7 @@ def others(entries, L, R, rows, k):
         for q in range(train.n_items): Y[train.to_raw_iid(q)] = model.qi[q]
         rows["scikit-surprise SVD"] = (seconds, 20, whole_error(L, R, X, Y))
     except ImportError as error:
-        print("skipped:", error)
+        print("skipped:", error, file=sys.stderr)
     try:
         import implicit
         B = entries.matrix().tocsr(); B.data = np.abs(B.data) + 1e-3
@@ -167,7 +178,7 @@ def others(entries, L, R, rows, k):
         seconds, _ = timed(lambda: model.fit(B, show_progress=False))
         rows["implicit CG"] = (seconds, 15, "another loss")
     except ImportError as error:
-        print("skipped:", error)
+        print("skipped:", error, file=sys.stderr)
 
 
 def read_ratings(path):
@@ -193,10 +204,10 @@ def ratings_study(name, path, lams, shrinkage, repeat, out):
         seconds, answer = train.ours("--rank", 10, "--ridge", "auto", "--test", held.path, "--max-iterations", 15)
         least(rows, f"gradus, ridge auto ({answer['ridge']:.3f}), 15 sweeps", seconds, 15, answer["test_rmse"])
         for lam in lams:
-            for cg in (False, True):
+            for name, cg in installed([("Cholesky", False), ("CG", True)]):
                 model = cmfrec(10, cg, 15, lam, True)
                 seconds, _ = timed(lambda: model.fit(train.matrix()))
-                least(rows, f"cmfrec {'CG' if cg else 'Cholesky'}, lambda {lam}", seconds, 15, judge(model.predict(held.i, held.j)))
+                least(rows, f"cmfrec {name}, lambda {lam}", seconds, 15, judge(model.predict(held.i, held.j)))
     try:
         import pandas, surprise
         data = surprise.Dataset.load_from_df(pandas.DataFrame(dict(u=train.i, i=train.j, r=train.v)), surprise.Reader(rating_scale=(low, high))).build_full_trainset()
@@ -204,13 +215,13 @@ def ratings_study(name, path, lams, shrinkage, repeat, out):
         seconds, _ = timed(lambda: model.fit(data))
         least(rows, "scikit-surprise SVD", seconds, 20, judge(np.array([model.predict(a, b).est for a, b in zip(held.i, held.j)])))
     except ImportError as error:
-        print("skipped:", error)
+        print("skipped:", error, file=sys.stderr)
     try:
         seconds, value = soft_impute(train, held, shrinkage, judge)
         least(rows, f"fancyimpute SoftImpute, shrinkage {shrinkage}", seconds, 15, value)
     except Exception as error:  # an old dependency of fancyimpute may fail in many ways
-        print("skipped: fancyimpute:", error)
-    table(f"{name}: {len(train.v)} ratings, {len(held.v)} held out", ["program", "seconds", "held-out rmse"],
+        print("skipped: fancyimpute:", error, file=sys.stderr)
+    table(f"{name}: {len(train.v)} ratings, {len(held.v)} held out", [name, "seconds", "held-out rmse"],
           [[n, f"{t:.3f}", f"{e:.4f}"] for n, (t, _, e) in rows.items()], out)
 
 

@@ -125,11 +125,12 @@ def collection(arguments, lib, out):
                f"Ipopt alone: {', '.join(r[0] for r in rows if r[7] and r[3] != 'solved') or 'none'}. "
                f"Other objectives: {', '.join(f'{r[0]} {r[4]:.6g} against {r[8]:.6g}' for r in both if r not in same) or 'none'}.")
     out.append("")
+    if not both:
+        return
     out.append("| on those that both solve | ours | Ipopt |\n|---|---|---|")
-    for name, mine, peer in (("mean iterations", [r[5] for r in both], [r[9] for r in both]),):
-        out.append(f"| {name} | {statistics.mean(mine):.1f} | {statistics.mean(peer):.1f} |")
-    for name, how in (("median ms outside of the functions", statistics.median), ("sum of ms outside of the functions", sum)):
-        out.append(f"| {name} | {1e3 * how([r[6] for r in both]):.3f} | {1e3 * how([r[11] for r in both]):.3f} |")
+    out.append(f"| mean iterations | {statistics.mean(r[5] for r in both):.1f} | {statistics.mean(r[9] for r in both):.1f} |")
+    median = [1e3 * statistics.median(r[k] for r in both) for k in (6, 11)]
+    out.append(f"| median ms outside of the functions | {median[0]:.3f} | {median[1]:.3f} |")
     out.append("")
 
 

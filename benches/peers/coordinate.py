@@ -12,9 +12,10 @@ FOLDER holds LIBSVM text: a9a, w8a, leukemia-ALLAML, basehock, plain or .xz. Obj
 Accuracy is judged here, from the coefficients alone, for every program: target 1e-10. A peer's own tolerance is tightened
 tenfold from 1e-2 until it meets the target; the time is the least of --repeat cold runs at that setting, data already in
 the form it likes best, its just-in-time compiler warmed up before. Ours is the time of the solve that the command reports,
-the least of as many cold processes. A run that takes longer than --limit counts as not reached.
+the least of as many cold processes. A run that takes longer than --limit counts as not reached. A peer that is not installed
+is left out and said so.
 """
-import argparse, json, lzma, multiprocessing, os, pathlib, subprocess, sys, tempfile, time, warnings
+import argparse, importlib, json, lzma, multiprocessing, os, pathlib, subprocess, sys, tempfile, time, warnings
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 import numpy as np
@@ -103,13 +104,13 @@ def liblinear(solver):
 
 
 def peers(kind):
-    import celer, skglm
+    celer, skglm = (lambda name, module=module: getattr(importlib.import_module(module), name) for module in ("celer", "skglm"))
     from sklearn.linear_model import Lasso, LogisticRegression
     if kind == "lasso":
         return {
             "scikit-learn": estimator(lambda q, t: Lasso(alpha=q.l, fit_intercept=False, tol=t, max_iter=10**7), "columns"),
-            "celer": estimator(lambda q, t: celer.Lasso(alpha=q.l, fit_intercept=False, tol=t), "columns"),
-            "skglm": estimator(lambda q, t: skglm.Lasso(alpha=q.l, fit_intercept=False, tol=t, max_iter=500), "columns"),
+            "celer": estimator(lambda q, t: celer("Lasso")(alpha=q.l, fit_intercept=False, tol=t), "columns"),
+            "skglm": estimator(lambda q, t: skglm("Lasso")(alpha=q.l, fit_intercept=False, tol=t, max_iter=500), "columns"),
         }
     logistic = lambda solver, ratio: estimator(
         lambda q, t: LogisticRegression(l1_ratio=ratio, C=1 / (q.l * q.n), solver=solver, fit_intercept=False, tol=t, max_iter=10**5), "rows")
@@ -117,8 +118,8 @@ def peers(kind):
         return {
             "LIBLINEAR -s 6": liblinear(6),
             "sklearn liblinear": logistic("liblinear", 1),
-            "celer": estimator(lambda q, t: celer.LogisticRegression(C=1 / (q.l * q.n), tol=t, fit_intercept=False), "columns"),
-            "skglm": estimator(lambda q, t: skglm.SparseLogisticRegression(alpha=q.l, fit_intercept=False, tol=t, max_iter=500), "columns"),
+            "celer": estimator(lambda q, t: celer("LogisticRegression")(C=1 / (q.l * q.n), tol=t, fit_intercept=False), "columns"),
+            "skglm": estimator(lambda q, t: skglm("SparseLogisticRegression")(alpha=q.l, fit_intercept=False, tol=t, max_iter=500), "columns"),
         }
     return {
         "LIBLINEAR -s 0": liblinear(0),
@@ -208,6 +209,9 @@ def main():
                         continue
                     try:
                         run(problem.head(), 1e-3)
+                    except ImportError as error:
+                        print("skipped:", error, file=sys.stderr)
+                        continue
                     except Exception as error:
                         print("warm-up of", peer, "failed:", error, file=sys.stderr)
                     times[peer] = time_peer(run, problem, arguments.repeat, arguments.limit)

@@ -60,11 +60,13 @@ def main():
                 for level in range(3) for name, parameter, values in PROBLEMS]
         if arguments.rows:
             Path(arguments.rows).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    print("| problem | n | m | status | iterations | CPU s | MB |\n| --- | --- | --- | --- | --- | --- | --- |")
+    print("| problem | iterations at 1e3, 1e4, 1e5 | CPU s | MB |\n|---|---|---|---|")
     for name, _, _ in PROBLEMS:
-        for row in rows:
-            if row["name"] == name and "n" in row:
-                print(f"| {name} | {row['n']} | {row['m']} | {row['status']} | {row['iterations']} | {row['cpu']:.2f} | {row['memory_mb']:.0f} |")
+        own = [row for row in rows if row["name"] == name]
+        counts = ", ".join(str(row["iterations"]) if row["status"] == "solved" else
+                           f"{row['iterations']} ({row['status'].replace('_', ' ')}, error {row['error'] or math.nan:.1e})" for row in own)
+        seconds, memory = (", ".join(form.format(row[key]) for row in own) for form, key in (("{:.2f}", "cpu"), ("{:.0f}", "memory_mb")))
+        print(f"| {name} | {counts} | {seconds} | {memory} |")
     if arguments.picture:
         out = ['<svg xmlns="http://www.w3.org/2000/svg" width="840" height="350" font-family="sans-serif" font-size="12">',
                '<rect width="840" height="350" fill="#fff"/>']

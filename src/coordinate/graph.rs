@@ -27,14 +27,14 @@ pub enum GraphError {
     /// The weights are not a square matrix.
     #[error("the weights are a {0} x {1} matrix; a square one is expected")]
     Shape(usize, usize),
-    /// A weight that is not allowed.
-    #[error("the weight of edge ({0}, {1}) is {2}; it must be finite and not negative (nodes from 0)")]
+    /// A weight that is not allowed, behind the edge's nodes from 0.
+    #[error("the weight of edge ({}, {}) (from 1) is {}; it must be finite and not negative", .0 + 1, .1 + 1, .2)]
     Weight(usize, usize, f64),
-    /// A label that is not allowed.
-    #[error("label {1} of node {0}: the node must be there, its value finite and given once (nodes from 0)")]
+    /// A label that is not allowed, behind its node from 0.
+    #[error("label {} of node {} (from 1): the node must be there, its value finite and given once", .1, .0 + 1)]
     Label(usize, f64),
-    /// A part of the graph without a label.
-    #[error("node {0} is connected to no labelled node: its value is not determined (nodes from 0)")]
+    /// A part of the graph without a label: one of its nodes, from 0.
+    #[error("node {} (from 1) is connected to no labelled node: its value is not determined", .0 + 1)]
     Unlabelled(usize),
     /// Sums that are too large or too small.
     #[error(

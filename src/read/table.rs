@@ -53,7 +53,10 @@ fn parse_rows(text: &[u8]) -> Result<(usize, usize, Vec<f64>), Flaw> {
         }
         let first = by_row.len();
         loop {
-            let (value, behind) = number::parse(line, at).map_err(|flaw| flaw.at(line, at))?;
+            // a message shows the field, not what stands behind it
+            let field_end = (at..line.len()).find(|&k| matches!(line[k], b',' | b';')).unwrap_or(line.len());
+            let field = &line[..field_end];
+            let (value, behind) = number::parse(line, at).map_err(|flaw| flaw.at(field, at))?;
             if rows > 0 && by_row.len() - first == columns {
                 let problem = format!("more than {columns} numbers in a row");
                 return Err(Flaw::new(at, problem, "every row has as many as the first"));
@@ -64,7 +67,7 @@ fn parse_rows(text: &[u8]) -> Result<(usize, usize, Vec<f64>), Flaw> {
                 None => break,
                 Some(b',' | b';') => skip_blanks(line, next + 1),
                 Some(_) if next > behind => next,
-                Some(_) => return Err(number::NumberFlaw::Malformed.at(line, at)),
+                Some(_) => return Err(number::NumberFlaw::Malformed.at(field, at)),
             };
         }
         if rows == 0 {

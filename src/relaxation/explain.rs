@@ -6,6 +6,7 @@ use super::attempt::{Stop, System};
 use super::eisenstat::Lanczos;
 use super::engine::Engine;
 use super::{Error, Method, Omega, Operator, Relaxation, check_vector, formula, formula_for};
+use crate::control::{Monitor, Run};
 use crate::linalg::krylov::Workspace;
 use crate::linalg::product::norm;
 
@@ -45,18 +46,25 @@ pub struct Explanation {
 }
 
 impl Relaxation {
-    /// Estimates the spectrum by Jacobi-CG on A x = b and predicts how many iterations the method takes to the tolerance.
+    /// Estimates the spectrum by Jacobi-CG on A x = b and predicts how many iterations the method takes to the tolerance. None
+    /// where the monitor's flag or the time limit, counted from here, ends it before the numbers are known.
     ///
     /// Cost: the steps of the probe, and for SOR sixteen times the predicted sweeps where that is affordable.
     ///
     /// # Errors
     /// As [`solve_with`](Self::solve_with).
-    pub fn explain(&self, operator: &Operator, b: &[f64]) -> Result<Explanation, Error> {
+    pub fn explain(
+        &self,
+        operator: &Operator,
+        b: &[f64],
+        monitor: &mut Monitor,
+    ) -> Result<Option<Explanation>, Error> {
         self.check()?;
         check_vector("the right-hand side", b, operator.dimension())?;
+        let run = Run::start(&self.limits, monitor, &[]);
         let inner = operator.enter(b);
         let system = System { operator, b: inner.as_deref().unwrap_or(b) };
-        let spectrum = Spectrum::estimate(system)?;
+        let Some(spectrum) = Spectrum::estimate(system, &run)? else { return Ok(None) };
         let gap = spectrum.smallest.clamp(0.0, 1.0);
         let omega = match self.omega {
             _ if !self.method.has_omega() => None,
@@ -76,8 +84,8 @@ impl Relaxation {
             near_asymptotic: None,
             bound: None,
         };
-        explanation.predict(system, self.limits.tolerance.clamp(1e-300, 0.1));
-        Ok(explanation)
+        let told = explanation.predict(system, self.limits.tolerance.clamp(1e-300, 0.1), &run);
+        Ok(told.then_some(explanation))
     }
 }
 
@@ -88,20 +96,25 @@ struct Spectrum {
 }
 
 impl Spectrum {
-    fn estimate(system: System) -> Result<Self, Error> {
+    /// None where the run was stopped.
+    fn estimate(system: System, run: &Run) -> Result<Option<Self>, Error> {
         let mut x = vec![0.0; system.b.len()];
         let mut lanczos = Lanczos::default();
         let stop = Stop { target: 1e-14 * norm(system.b), cap: 10_000 };
-        let watch = &mut |_: usize, _: f64| None;
+        let watch = &mut |_: usize, _: f64| run.should_stop();
         Engine::default().spectrum(system, &mut x, stop, &mut lanczos, watch)?;
+        if run.should_stop().is_some() {
+            return Ok(None);
+        }
         let (smallest, largest) =
             (lanczos.smallest().unwrap_or(f64::NAN), lanczos.largest().unwrap_or(f64::NAN));
-        Ok(Self { smallest, largest })
+        Ok(Some(Self { smallest, largest }))
     }
 }
 
 impl Explanation {
-    fn predict(&mut self, system: System, tolerance: f64) {
+    /// Whether it was not stopped.
+    fn predict(&mut self, system: System, tolerance: f64, run: &Run) -> bool {
         let (eps, kappa) = (tolerance.ln(), self.condition);
         match (self.method, self.omega) {
             (Method::Sor, Some(omega)) => {
@@ -112,7 +125,9 @@ impl Explanation {
                     let sweeps = count.ceil().max(1.0);
                     let entries = 4.0 * sweeps * (POWER_STEPS * system.operator.nonzeros()) as f64;
                     if entries <= AFFORDABLE {
-                        let mean = norm_of_power(system.operator, omega, sweeps as usize);
+                        let Some(mean) = norm_of_power(system.operator, omega, sweeps as usize, run) else {
+                            return false;
+                        };
                         let tau = (mean - radius) / (1.0 - radius);
                         self.tau = Some(tau);
                         self.near_asymptotic = Some(1.0 + eps / (radius + tau * (1.0 - radius)).ln());
@@ -130,11 +145,13 @@ impl Explanation {
             (Method::Cg, _) => self.bound = Some(formula::ssor_cg_iterations(tolerance, kappa, kappa)),
             _ => {}
         }
+        true
     }
 }
 
-/// |C^k|^(1/k) of C = I - A E^{-1}, which SOR multiplies the residual by; the norm by the power method on C'^k C^k, from below.
-fn norm_of_power(operator: &Operator, omega: f64, k: usize) -> f64 {
+/// |C^k|^(1/k) of C = I - A E^{-1}, which SOR multiplies the residual by; the norm by the power method on C'^k C^k, from below. None
+/// where the run was stopped.
+fn norm_of_power(operator: &Operator, omega: f64, k: usize, run: &Run) -> Option<f64> {
     let sweeps = operator.sweeps();
     let n = operator.dimension();
     let mut workspace = Workspace::new();
@@ -152,6 +169,9 @@ fn norm_of_power(operator: &Operator, omega: f64, k: usize) -> f64 {
     scale(v, &mut 0.0);
     for _ in 0..POWER_STEPS {
         for _ in 0..k {
+            if run.should_stop().is_some() {
+                return None;
+            }
             sweeps.solve_lower(omega, v, g);
             sweeps.multiply(g, product);
             v.iter_mut().zip(&*product).for_each(|(v, p)| *v -= p);
@@ -159,6 +179,9 @@ fn norm_of_power(operator: &Operator, omega: f64, k: usize) -> f64 {
         }
         value = logarithm;
         for _ in 0..k {
+            if run.should_stop().is_some() {
+                return None;
+            }
             sweeps.multiply(v, product);
             sweeps.solve_upper(omega, 1.0, zero, product, g);
             v.iter_mut().zip(&*g).for_each(|(v, g)| *v -= g);
@@ -166,7 +189,7 @@ fn norm_of_power(operator: &Operator, omega: f64, k: usize) -> f64 {
         }
         logarithm = 0.0;
     }
-    (value / k as f64).exp()
+    Some((value / k as f64).exp())
 }
 
 /// |C|_A^2 <= 1 - 2 W g / (W^2 + g / omega + rho - 1/4) with W = (2 - omega) / (2 omega), g = 1 - beta and rho the radius of

@@ -134,6 +134,14 @@ pub enum Error {
     /// An option out of its range.
     #[error("{0}")]
     Option(String),
+    /// The name of no policy.
+    #[error("no policy '{name}'; there are {known}")]
+    UnknownPolicy {
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: &'static str,
+    },
     /// The direct solver failed for another reason.
     #[error("{0}")]
     Factorisation(String),

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// Whatever the file system reports; nothing is left behind then.
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
-        return fs::OpenOptions::new().write(true).open(path)?.write_all(content);
+        let device = fs::OpenOptions::new().write(true).open(path);
+        return device.and_then(|mut device| device.write_all(content)).map_err(refused);
     }
     let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let temporary = temporary_name(&target)?;
@@ -20,7 +21,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
         // the first error is the one to report; the file may not exist at all
         let _ = fs::remove_file(&temporary);
     }
-    written
+    written.map_err(refused)
 }
 
 /// Checks that [`write_whole`] can work at `path`: to be called before long work whose result goes there.
@@ -33,7 +34,7 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
         Ok(metadata) if metadata.is_dir() => {
             return Err(io::Error::new(
                 io::ErrorKind::IsADirectory,
-                "this is a folder; a file name was expected",
+                "this is a directory; a file is expected",
             ));
         }
         Ok(metadata) if !metadata.is_file() => return Ok(()),
@@ -41,13 +42,17 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     }
     let target = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let temporary = temporary_name(&target)?;
-    fs::write(&temporary, b"")?;
-    fs::remove_file(&temporary)
+    fs::write(&temporary, b"").and_then(|()| fs::remove_file(&temporary)).map_err(refused)
+}
+
+/// The words that readers have for their files.
+fn refused(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot be written ({error}); a writable file is expected"))
 }
 
 fn temporary_name(target: &Path) -> io::Result<PathBuf> {
     let name = target.file_name().ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "this names a folder; a file name was expected")
+        io::Error::new(io::ErrorKind::InvalidInput, "this is a directory; a file is expected")
     })?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);

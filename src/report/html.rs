@@ -70,6 +70,20 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Running text as HTML: what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    // a single backtick stands for itself
+    if parts.len().is_multiple_of(2) {
+        return escape(text);
+    }
+    let code = |(k, part): (usize, &&str)| {
+        let part = escape(part);
+        if k % 2 == 1 { format!("<code>{part}</code>") } else { part }
+    };
+    parts.iter().enumerate().map(code).collect()
+}
+
 impl Page {
     /// The page as one document.
     pub fn html(&self) -> String {
@@ -78,7 +92,7 @@ impl Page {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0}</title>\n\
              <style>{STYLE}</style>\n</head>\n<body>\n<h1>{0}</h1>\n<p>{1}</p>\n",
             escape(&self.title),
-            escape(&self.introduction)
+            prose(&self.introduction)
         );
         // writing to a String cannot fail
         if self.chapters.len() > 1 {
@@ -102,7 +116,7 @@ impl Page {
 
 impl Section {
     fn append_to(&self, page: &mut String) {
-        let _ = writeln!(page, "<section>\n<h3>{}</h3>\n<p>{}</p>", escape(&self.title), escape(&self.text));
+        let _ = writeln!(page, "<section>\n<h3>{}</h3>\n<p>{}</p>", escape(&self.title), prose(&self.text));
         page.push_str("<div class=\"shown\">\n");
         if !self.figures.is_empty() {
             page.push_str("<div class=\"figures\">\n");
@@ -110,7 +124,7 @@ impl Section {
                 // a document of its own may begin with an XML declaration; inside a page it may not
                 let inline = &svg[svg.find("<svg").unwrap_or(0)..];
                 let _ =
-                    writeln!(page, "<figure>{inline}<figcaption>{}</figcaption></figure>", escape(caption));
+                    writeln!(page, "<figure>{inline}<figcaption>{}</figcaption></figure>", prose(caption));
             }
             page.push_str("</div>\n");
         }
@@ -140,17 +154,19 @@ mod tests {
     fn text_is_escaped_and_nothing_points_outside() {
         let section = Section {
             title: "a < b & \"c\"".into(),
+            text: "`auto` and `a < b`".into(),
             figures: vec![("<svg viewBox=\"0 0 1 1\"></svg>".into(), "x > y".into())],
             columns: vec!["<n>".into()],
             rows: vec![vec!["<script>".into()]],
             commands: vec!["gradus fit x && true".into()],
-            ..Section::default()
         };
         let chapter = Chapter { title: "<first>".into(), sections: vec![section] };
         let chapters = vec![chapter.clone(), chapter];
         let html = Page { title: "t".into(), introduction: "i".into(), chapters }.html();
         assert!(html.contains("href=\"#chapter-1\">&lt;first&gt;</a>"));
         assert!(html.contains("a &lt; b &amp; &quot;c&quot;") && html.contains("&lt;script&gt;"));
+        assert!(html.contains("<code>auto</code> and <code>a &lt; b</code>"));
+        assert_eq!(prose("one ` alone"), "one ` alone");
         assert!(!html.contains("<script") && !html.contains("http"));
     }
 }

@@ -68,10 +68,9 @@ impl Trace {
             let common = columns.iter_mut().enumerate().map(|(k, column)| (k, HEADER[k], column));
             for (k, name, column) in common.chain(own) {
                 let field = String::from_utf8_lossy(row.get(k).unwrap_or_default());
-                let value = field
-                    .trim()
-                    .parse::<f64>()
-                    .map_err(|_| error(line, None, format!("{name} is '{field}'"), "a number is expected"))?;
+                let value = field.trim().parse::<f64>().map_err(|_| {
+                    error(line, None, format!("{name} `{field}` is no number"), "a number is expected")
+                })?;
                 column.push(value);
             }
         }
@@ -103,8 +102,8 @@ mod tests {
             ("", "no records"),
             ("iteration,seconds,objective,certificate\n", "no records"),
             ("a,b\n1,2\n", "x:1: this is not the header"),
-            ("iteration,seconds,objective,certificate\n0,0,1\n", "x:2: certificate is ''"),
-            ("iteration,seconds,objective,certificate\n0,0,1,1\n1,q,1,1\n", "x:3: seconds is 'q'"),
+            ("iteration,seconds,objective,certificate\n0,0,1\n", "x:2: certificate `` is no number"),
+            ("iteration,seconds,objective,certificate\n0,0,1,1\n1,q,1,1\n", "x:3: seconds `q` is no number"),
         ] {
             let message = Trace::parse(text.as_bytes(), "x").unwrap_err().to_string();
             assert!(message.contains(words), "{message}");

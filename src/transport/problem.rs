@@ -147,7 +147,7 @@ pub enum ProblemError {
         expected: usize,
     },
     /// A mass that is negative, NaN or infinite.
-    #[error("mass {index} of the {side} is {value}; masses are finite and not negative")]
+    #[error("mass {} (from 1) of the {side} is {value}; masses are finite and not negative", index + 1)]
     Mass {
         /// `source` or `target`.
         side: &'static str,
@@ -171,7 +171,9 @@ pub enum ProblemError {
     },
     /// A cost that is NaN or -inf.
     #[error(
-        "the cost of row {row}, column {column} is {value}; costs are finite, or +inf for a forbidden arc"
+        "the cost of row {}, column {} (from 1) is {value}; costs are finite, or +inf for a forbidden arc",
+        row + 1,
+        column + 1
     )]
     Cost {
         /// Row, from 0.
@@ -183,7 +185,9 @@ pub enum ProblemError {
     },
     /// A coordinate that is not finite.
     #[error(
-        "coordinate {coordinate} of point {index} of the {side} is {value}; it must be finite and below 1e150 in size"
+        "coordinate {} of point {} (from 1) of the {side} is {value}; it must be finite and below 1e150 in size",
+        coordinate + 1,
+        index + 1
     )]
     Coordinate {
         /// `source` or `target`.
@@ -196,7 +200,7 @@ pub enum ProblemError {
         value: f64,
     },
     /// A point of positive mass all of whose arcs are forbidden.
-    #[error("{side} {index} has mass {mass} and no arc that is allowed")]
+    #[error("{side} {} (from 1) has mass {mass} and no arc that is allowed", index + 1)]
     NoArc {
         /// `source` or `target`.
         side: &'static str,

@@ -119,7 +119,7 @@ fn outputs_are_checked_before_the_work_and_never_overwrite_an_input() {
         let ending = if option == "--plot" { ".svg" } else { "" };
         run(&format!("{fit} {option} {}", folder.path(&format!("no/where{ending}")))).fails(1, "where");
         if option != "--plot" {
-            run(&format!("{fit} {option} {}", folder.0.display())).fails(1, "folder");
+            run(&format!("{fit} {option} {}", folder.0.display())).fails(1, "this is a directory");
             run(&format!("{fit} {option} {copy}")).fails(2, "overwrite");
         }
     }
@@ -184,4 +184,82 @@ fn hostile_model_files_are_refused() {
         run(&format!("predict {path} {heart}")).fails(1, words);
     }
     run(&format!("predict {} {heart}", data("a1a"))).fails(1, "not a model file");
+}
+
+#[test]
+fn the_same_mistake_has_the_same_words_in_every_command() {
+    let folder = Folder::new();
+    let (heart, sif) = (data("heart_scale"), data("sif/HSX7.SIF"));
+    let head = "%%MatrixMarket matrix coordinate real symmetric\n2 2";
+    let matrix = folder.write("A.mtx", format!("{head} 2\n1 1 1\n2 2 1\n"));
+    let (edges, labels) =
+        (folder.write("E.mtx", format!("{head} 1\n2 1 1\n")), folder.write("labels", "1,1\n"));
+    let ratings = folder.write("ratings.csv", "a,x,1\na,y,2\nb,x,2\nb,y,4\n");
+    let cost = folder.write("cost.csv", "0,1\n1,0\n");
+    let commands = [
+        format!("fit {heart} --loss logistic --l1-ratio 0.1"),
+        format!("relu {heart} --beta 1 --patterns 5"),
+        format!("nlp {sif}"),
+        format!("linsolve {matrix}"),
+        format!("graph {edges} --labels {labels}"),
+        format!("complete {ratings} --rank 1"),
+        format!("transport --cost {cost} --regularization 0.1"),
+        "stream heat:8 --steps 3".to_string(),
+    ];
+    let nowhere = folder.path("nowhere");
+    for line in &commands {
+        run(&format!("{line} --tolerance -1"))
+            .fails(2, "--tolerance is -1; it must be finite and not negative");
+        run(&format!("{line} --time-limit -1")).fails(2, "--time-limit is -1");
+        for option in [format!("--trace {nowhere}/t.csv"), format!("--plot {nowhere}/t.svg")] {
+            run(&format!("{line} {option}")).fails(1, "cannot be written (No such file");
+        }
+        run(&format!("{line} --trace {}", folder.0.display()))
+            .fails(1, "this is a directory; a file is expected");
+        let words: Vec<&str> = line.split(' ').collect();
+        let input = words.iter().position(|word| word.contains('/'));
+        if let Some(input) = input {
+            for (file, said) in
+                [(&nowhere, "cannot be read (No such file"), (&folder.path(""), "this is a directory")]
+            {
+                let mut words = words.clone();
+                words[input] = file;
+                run(&words.join(" ")).fails(1, said);
+            }
+        }
+    }
+    run(&format!("stream {nowhere}")).fails(1, "cannot be read (No such file");
+    run(&format!("stream {labels}")).fails(1, "this is a file; a readable folder of systems is expected");
+    run("stream heat:8 --steps 0").fails(2, "--steps is 0");
+    run("stream heat:8 --policy fixed:x").fails(2, "omega is 'x'; a number in (0, 2) is expected");
+    run("stream heat:8 --policy fixed:3").fails(2, "only for omega in (0, 2)\n");
+    run("stream heat:8 --policy no").fails(2, "seeded, optimal-fixed, instance-optimal");
+}
+
+#[test]
+fn messages_show_the_field_and_the_option_that_are_meant() {
+    let folder = Folder::new();
+    let table = folder.write("table.csv", "0,1\nnan,0\n");
+    run(&format!("transport --cost {table} --regularization 1"))
+        .fails(1, "table.csv:2:1: `nan` is not finite");
+    let (cost, three) = (folder.write("cost.csv", "0,1\n1,0\n"), folder.write("three.csv", "1\n2\n"));
+    let line = format!("transport --cost {cost} --regularization 1");
+    run(&format!("{line} --source {three}")).fails(1, "three.csv: the source masses sum to 3");
+    run(&format!("{line} --source {three}")).fails(1, "--normalize does it");
+    run(&format!("{line} --source {three} --normalize")).succeeds();
+    run(&format!("{line} --relaxation 3")).fails(2, "--relaxation is 3");
+    run(&format!("{line} --method newton-sparse --keep 0")).fails(2, "--keep is 0");
+    let (heart, model) = (data("heart_scale"), folder.path("model.json"));
+    run(&format!("fit {heart} --loss logistic --box 1,0")).fails(2, "--box is 1,0; two numbers");
+    run(&format!("fit {heart} --loss logistic --l2 0.1 --model {model}")).succeeds();
+    run(&format!("predict {model} {heart} --top 3")).fails(2, "--top is for models of `complete`");
+    let ratings = folder.write("ratings.csv", "a,x,1\na,y,2\nb,x,2\nb,y,4\n");
+    run(&format!("complete {ratings} --rank 1 --ridge 0.1 --model {model}")).succeeds();
+    run(&format!("predict {model} {ratings} --scores"))
+        .fails(2, "--scores is for models of `fit` and `relu`");
+    let help = run("fit --help").succeeds().out;
+    let own = help.find("Options of --method surrogate:").unwrap();
+    for option in ["--rule <", "--block-size <", "--tolerance <", "--json\n"] {
+        assert!(help.find(option).unwrap() < own, "{option} stands among the options of another method");
+    }
 }

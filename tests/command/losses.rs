@@ -185,7 +185,7 @@ fn labels_spread_over_a_graph_by_every_method() {
     let graph = folder.write("ladder.mtx", format!("{banner}\n12 12 {}\n{lines}", edges.len()));
     let labels = folder.write("labels", "1,1\n12,-1\n");
     let mut all = Vec::new();
-    for method in ["greedy-tree", "tree-partition", "red-black", "cg"] {
+    for method in ["greedy-tree", "tree-partition", "red-black", "reduced-cg", "cg"] {
         let ran = run(&format!("graph {graph} --labels {labels} --method {method} --tolerance 1e-11 --json"));
         assert_eq!(ran.code, Some(0), "{method}: {}", ran.err);
         let object = ran.json();
@@ -213,5 +213,17 @@ fn labels_spread_over_a_graph_by_every_method() {
     }
     assert!(all.iter().all(|f| (f - all[0]).abs() < 1e-10));
     let apart = folder.write("apart", "1,1\n13,2\n");
-    run(&format!("graph {graph} --labels {apart}")).fails(1, "node");
+    run(&format!("graph {graph} --labels {apart}"))
+        .fails(1, "apart: label 2 of node 13 (from 1): the node must be there");
+    // messages count nodes as the files do
+    let (first, head) =
+        (folder.write("first", "1,1\n"), "%%MatrixMarket matrix coordinate real symmetric\n3 3");
+    let pair = folder.write("pair.mtx", format!("{head} 1\n2 1 1\n"));
+    let negative = folder.write("negative.mtx", format!("{head} 2\n2 1 1\n3 2 -4\n"));
+    for method in ["greedy-tree", "reduced-cg"] {
+        let line = |edges: &str| format!("graph {edges} --labels {first} --method {method}");
+        run(&line(&pair)).fails(1, "pair.mtx: node 3 (from 1) is connected to no labelled node");
+        run(&line(&negative)).fails(1, "negative.mtx: the weight of edge (2, 3) (from 1) is -4");
+    }
+    run(&format!("graph {graph} --labels {labels} --method nonsense")).fails(2, "reduced-cg");
 }

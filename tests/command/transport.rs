@@ -185,7 +185,7 @@ fn bad_input_and_wrong_usage_are_named_and_leave_nothing_behind() {
     let word = bad("word.csv", b"1,2\n3,x\n");
     let text = bad("text.png", b"hello");
     for (options, words) in [
-        (format!("--cost {cost} --source {negative}"), "negative.csv: mass 1 of the source is -0.5"),
+        (format!("--cost {cost} --source {negative}"), "negative.csv: mass 2 (from 1) of the source is -0.5"),
         (format!("--cost {cost} --source {short}"), "short.csv: masses of the source: 2; 9 would fit"),
         (format!("--cost {cost} --source {heavy}"), "normalise"),
         (format!("--cost {cost} --source {zero}"), "sum to zero"),

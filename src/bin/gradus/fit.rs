@@ -40,7 +40,7 @@ Examples:
   gradus fit DATA --loss softmax --l2 0.001 --intercept --model model.json
   gradus fit data/heart_scale --loss hinge --c 1 --bias
 
-The loss is a mean over the rows, so l1 and l2 do not depend on their number. For LIBLINEAR's C: l1 = 1 / (C n),
+The loss is a mean over the rows, so l1 and l2 do not depend on their number. For LIBLINEAR's C: l1 = 1 / (C n), \
 l2 = 1 / (C n). With two classes the smaller label becomes -1, the larger +1; softmax takes any number of them.")]
 pub struct Arguments {
     /// LIBSVM text, plain or .gz, .xz, .zst; - for standard input.
@@ -52,16 +52,16 @@ pub struct Arguments {
     #[arg(long, default_value_t = 1.0, value_name = "DELTA")]
     pub huber_delta: f64,
     /// Weight of the absolute values.
-    #[arg(long, value_name = "X", conflicts_with = "l1_ratio", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", conflicts_with = "l1_ratio")]
     pub l1: Option<f64>,
     /// The same as a fraction of l1_max, the smallest l1 for which every coefficient is zero.
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R")]
     pub l1_ratio: Option<f64>,
     /// Weight of the half squares.
-    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
     pub l2: f64,
     /// The same as LIBLINEAR's C: l2 = 1 / (C n), n the number of training rows.
-    #[arg(long, value_name = "C", conflicts_with = "l2", allow_negative_numbers = true)]
+    #[arg(long, value_name = "C", conflicts_with = "l2")]
     pub c: Option<f64>,
     /// Fit an intercept, which is never penalised.
     #[arg(long)]
@@ -123,11 +123,12 @@ pub struct Arguments {
     #[arg(long, value_name = "K")]
     pub test_every: Option<usize>,
     #[command(flatten)]
-    pub surrogate: SurrogateOptions,
-    #[command(flatten)]
     pub blocks: BlockOptions,
     #[command(flatten)]
     pub common: Common,
+    // last: its heading would stand over all that follows
+    #[command(flatten)]
+    pub surrogate: SurrogateOptions,
 }
 
 /// Names of the losses.
@@ -287,8 +288,9 @@ impl Arguments {
             [] => {}
             &[lower, upper] if lower <= upper && lower < f64::INFINITY && upper > f64::NEG_INFINITY => {}
             bounds => {
+                let given = bounds.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
                 return usage(format!(
-                    "--box is {bounds:?}; two numbers LOWER,UPPER are expected, in this order"
+                    "--box is {given}; two numbers LOWER,UPPER are expected, in this order"
                 ));
             }
         }

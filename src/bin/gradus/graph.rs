@@ -68,15 +68,8 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let table = gradus::read::dense(&arguments.labels)?;
     let labels = labels(&arguments.labels, table.rows, table.columns, &table.values)?;
     let problem = LabelPropagation::new(&weights, &labels).map_err(|error| {
-        Failure::Input(match error {
-            GraphError::Label(node, value) => anyhow::anyhow!(
-                "{}: label {value} of node {}: the {} nodes count from 1, and each has one label at most",
-                arguments.labels,
-                node + 1,
-                weights.rows()
-            ),
-            other => anyhow::anyhow!("{}: {other}", arguments.edges),
-        })
+        let file = if matches!(error, GraphError::Label(..)) { &arguments.labels } else { &arguments.edges };
+        Failure::Input(anyhow::anyhow!("{file}: {error}"))
     })?;
     let read_seconds = started.elapsed().as_secs_f64();
     let mut monitor: Monitor = watch::monitor(&arguments.common, 1);

@@ -20,7 +20,7 @@ use crate::watch;
 #[command(
     mut_arg("tolerance", |argument| argument.default_value("1e-8")),
     after_help = "\
-The certificate is |b - A x| / |b|, recomputed from x. Iterations are sweeps or CG steps, those of the probe included that
+The certificate is |b - A x| / |b|, recomputed from x. Iterations are sweeps or CG steps, those of the probe included that \
 --omega auto may take.
 
 Examples:
@@ -44,12 +44,12 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = Order::Natural)]
     pub order: Order,
     /// Solve (A + C I) x = b.
-    #[arg(long, value_name = "C", default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, value_name = "C", default_value_t = 0.0)]
     pub shift: f64,
     /// Finish what the method leaves undone by Jacobi-CG, then by a factorisation.
     #[arg(long)]
     pub fallback: bool,
-    /// Print what theory predicts first: the spectrum, the asymptotic count, bounds.
+    /// Print what theory predicts too: the spectrum, the asymptotic count, bounds.
     #[arg(long)]
     pub explain: bool,
     /// Estimate the error in the energy norm (no bound); ssor-cg only.
@@ -108,6 +108,9 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     if !arguments.shift.is_finite() {
         return Err(Failure::Usage(format!("--shift is {}; it must be finite", arguments.shift)));
     }
+    if arguments.estimate_error && arguments.method != Algorithm::SsorCg {
+        return Err(Failure::Usage("--estimate-error needs --method ssor-cg".into()));
+    }
     check_files(arguments)?;
     let started = Instant::now();
     let a = read_matrix(&arguments.matrix)?;
@@ -151,9 +154,12 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
             break;
         }
     }
-    let first = rhs.values.get(..rhs.rows).filter(|_| arguments.explain);
-    let explanation = first.map(|b| solver.explain(&operator, b)).transpose().map_err(of_matrix)?;
-    report(arguments, &a, read_seconds, &solutions, explanation.as_ref())
+    let explanation = match rhs.values.get(..rhs.rows) {
+        Some(b) if arguments.explain => solver.explain(&operator, b, &mut monitor).map_err(of_matrix)?,
+        _ => None,
+    };
+    let finish = report(arguments, &a, read_seconds, &solutions, explanation.as_ref())?;
+    Ok(if monitor.interrupted() { Finish::Interrupted } else { finish })
 }
 
 /// Outputs that overwrite nothing and can be written.
@@ -233,8 +239,12 @@ fn report(
         if let Some(error) = worst.error_estimate {
             output::print(&format!("error        {error:.3e} in the energy norm, estimated"))?;
         }
-        if let Some(explanation) = explanation {
-            output::print(&format!("\nPredicted\n{explanation}"))?;
+        match explanation {
+            Some(explanation) => output::print(&format!("\nPredicted\n{explanation}"))?,
+            None if arguments.explain => {
+                output::print("\nPredicted\nnothing: stopped before the spectrum was known")?
+            }
+            None => {}
         }
     }
     Ok(Finish::of(worst.status))

@@ -27,7 +27,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use output::{Failure, Finish};
 
@@ -65,7 +65,11 @@ enum Command {
 
 fn main() -> ExitCode {
     // usage errors end here with exit code 2, --help and --version with 0
-    let cli = Cli::parse();
+    let mut command = command_line();
+    let cli = match Cli::from_arg_matches(&command.get_matches_mut()) {
+        Ok(cli) => cli,
+        Err(error) => error.format(&mut command).exit(),
+    };
     watch::catch_interrupts();
     let finished = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
@@ -88,9 +92,22 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line. What stands behind an option is its value even where it is a negative number, so that each option's own
+/// check refuses it in its own words.
+fn command_line() -> clap::Command {
+    let negative = |argument: Arg| {
+        if argument.is_positional() { argument } else { argument.allow_negative_numbers(true) }
+    };
+    let command = Cli::command();
+    let names: Vec<String> = command.get_subcommands().map(|own| own.get_name().to_string()).collect();
+    names
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |own| own.mut_args(negative)))
+}
+
 fn completions(shell: clap_complete::Shell) -> Result<Finish, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "gradus", &mut script);
+    clap_complete::generate(shell, &mut command_line(), "gradus", &mut script);
     output::print_bytes(&script)?;
     Ok(Finish::Done)
 }
@@ -101,6 +118,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

@@ -13,7 +13,7 @@ use crate::output::Failure;
 #[derive(Args, Clone, Debug)]
 pub struct Common {
     /// Stop once the relative certificate is at most this.
-    #[arg(long, default_value_t = 1e-6, value_name = "X")]
+    #[arg(long, default_value = "1e-6", value_name = "X")]
     pub tolerance: f64,
     /// Stop after this many iterations.
     #[arg(long, default_value_t = 10_000, value_name = "N")]

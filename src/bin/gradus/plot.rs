@@ -13,6 +13,7 @@ use crate::output::{self, Failure, Finish};
 #[command(after_help = "\
 Examples:
   gradus fit data/a1a --loss logistic --l1-ratio 0.1 --trace sparse.csv
+  gradus fit data/a1a --loss logistic --l2 0.001 --trace dense.csv
   gradus plot sparse.csv --out gap.svg
   gradus plot sparse.csv dense.csv --x seconds --y objective --out objective.png")]
 pub struct Arguments {

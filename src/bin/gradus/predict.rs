@@ -64,8 +64,13 @@ pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
         // a file that names no format known is refused as a linear model
         _ => Model::Linear(ModelFile::read(&arguments.model)?),
     };
+    if arguments.top.is_some() {
+        return Err(Failure::Usage(
+            "--top is for models of `complete`; this one predicts rows of data".into(),
+        ));
+    }
     let Some(data) = &arguments.data else {
-        return Err(Failure::Usage("a file of data is needed: --top is for completed matrices".into()));
+        return Err(Failure::Usage("a file of data is needed: its rows are predicted".into()));
     };
     let data = dataset::read_for_model(data, model.columns(), arguments.quiet)?;
     let read_seconds = started.elapsed().as_secs_f64();

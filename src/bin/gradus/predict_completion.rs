@@ -13,6 +13,11 @@ use crate::ratings::Ratings;
 /// `started` is when the model began to be read.
 pub fn run(arguments: &Arguments, started: Instant) -> Result<Finish, Failure> {
     let file = CompletionFile::read(&arguments.model)?;
+    if arguments.scores {
+        return Err(Failure::Usage(
+            "--scores is for models of `fit` and `relu`; this one has no labels".into(),
+        ));
+    }
     match (arguments.top, &arguments.data) {
         (Some(count), None) => top(arguments, &file, count, started),
         (None, Some(data)) => positions(arguments, &file, data, started),

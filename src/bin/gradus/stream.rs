@@ -23,9 +23,9 @@ use source::Source;
     mut_arg("tolerance", |argument| argument.default_value("1e-8")),
     mut_arg("max_iterations", |argument| argument.help("Give up a try after this many iterations; another method then finishes the system")),
     after_help = "\
-Sources: a folder with A_1.mtx b_1.mtx A_2.mtx b_2.mtx ... (where A_k is missing the matrix before stays), heat:N (the heat
+Sources: a folder with A_1.mtx b_1.mtx A_2.mtx b_2.mtx ... (where A_k is missing the matrix before stays), heat:N (the heat \
 equation on N x N cells, a coefficient that changes), shifted:high and shifted:low (shifted 10 x 10 Laplacians).
-Policies: auto, fixed:W, tsallis-inf, tsallis-inf-rv, tsallis-inf-cb[:BINS], chebcb, hill, zoom, seeded; in hindsight, by solving
+Policies: auto, fixed:W, tsallis-inf, tsallis-inf-rv, tsallis-inf-cb[:BINS], chebcb, hill, zoom, seeded; configurations (cg, ssor-cg, ic-cg, amg-cg or direct for each system); in hindsight, by solving \
 each system with all omegas of a grid: optimal-fixed, instance-optimal.
 
 Examples:
@@ -94,10 +94,12 @@ fn choice(text: &str) -> Result<Choice, String> {
         "optimal-fixed" => Ok(Choice::OptimalFixed),
         "instance-optimal" => Ok(Choice::InstanceOptimal),
         "configurations" => Ok(Choice::Configurations),
-        _ => text
-            .parse()
-            .map(Choice::Policy)
-            .map_err(|error: Error| format!("{error}, optimal-fixed, instance-optimal, configurations")),
+        _ => text.parse().map(Choice::Policy).map_err(|error: Error| match error {
+            Error::UnknownPolicy { .. } => {
+                format!("{error}, optimal-fixed, instance-optimal, configurations")
+            }
+            other => other.to_string(),
+        }),
     }
 }
 
@@ -129,6 +131,9 @@ const GRID: usize = 20;
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     let limits = arguments.common.prepare()?;
+    if arguments.steps == Some(0) {
+        return Err(Failure::Usage("--steps is 0; at least 1 is needed".into()));
+    }
     check_files(arguments)?;
     let started = Instant::now();
     let mut source = Source::open(&arguments.source, arguments.warm_start, arguments.common.seed)?;

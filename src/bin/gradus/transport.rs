@@ -22,10 +22,10 @@ Examples:
   gradus transport --cost cost.npy --source a.csv --target b.csv --regularization 0.001 --relative
   gradus transport --points from.csv to.csv --regularization 0.01 --plan plan.mtx --map moved.csv
   gradus transport --images day.png night.png --regularization 1e-3 --relative --json
-  gradus transport --instance points-500 --regularization 1e-4 --tolerance 1e-10 --plot convergence.svg
+  gradus transport --instance points-500 --regularization 1e-4 --tolerance 1e-10 --plot error.svg
 
-The tolerance is compared with the L1 error of the marginals, |P1 - a| + |P'1 - b|, over the total mass. The certificate
-is a duality gap: the rounded plan, which is feasible, costs at most so much more than the best one. Without --source
+The tolerance is compared with the L1 error of the marginals, |P1 - a| + |P'1 - b|, over the total mass. The certificate \
+is a duality gap: the rounded plan, which is feasible, costs at most so much more than the best one. Without --source \
 and --target the masses are uniform (of images: the grey levels)."
 )]
 pub struct Arguments {
@@ -54,7 +54,7 @@ pub struct Arguments {
     #[arg(long)]
     pub normalize: bool,
     /// eps, the strength of the entropy, in the units of the cost.
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R")]
     pub regularization: f64,
     /// Take --regularization as a share of the largest cost.
     #[arg(long)]
@@ -167,6 +167,13 @@ impl Arguments {
             let why = "it must be positive and finite (exact optimal transport, 0, is not supported yet)";
             return Err(Failure::Usage(format!("--regularization is {}; {why}", self.regularization)));
         }
+        if !(1.0..=1.99).contains(&self.relaxation) {
+            let given = self.relaxation;
+            return Err(Failure::Usage(format!("--relaxation is {given}; it must lie between 1 and 1.99")));
+        }
+        if self.keep == Some(0) {
+            return Err(Failure::Usage("--keep is 0; at least 1 is needed".into()));
+        }
         let endings: [(&str, &Option<PathBuf>, &[&str]); 3] = [
             ("--plan", &self.plan, &["npy", "mtx"]),
             ("--map", &self.map, &["npy", "csv"]),
@@ -228,11 +235,13 @@ impl Arguments {
             ProblemError::Mass { side: name, .. } | ProblemError::NoMass(name) => side(*name == "source"),
             ProblemError::Size { what, .. } => side(what.contains("source")),
             ProblemError::Coordinate { side: name, .. } => pair(usize::from(*name == "target")),
+            ProblemError::Sums { .. } => self.source.clone().or(self.target.clone()),
             _ => self.cost.clone(),
         };
+        let hint = if matches!(error, ProblemError::Sums { .. }) { "; --normalize does it" } else { "" };
         Failure::Input(match file {
-            Some(file) => anyhow::Error::new(error).context(file),
-            None => anyhow::Error::new(error),
+            Some(file) => anyhow::anyhow!("{file}: {error}{hint}"),
+            None => anyhow::anyhow!("{error}{hint}"),
         })
     }
 

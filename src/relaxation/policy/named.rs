@@ -65,7 +65,7 @@ impl FromStr for Named {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let unknown = || Error::Option(format!("no policy '{text}'; there are {}", Self::NAMES));
+        let unknown = || Error::UnknownPolicy { name: text.into(), known: Self::NAMES };
         Ok(match text.split_once(':') {
             None => match text {
                 "auto" => Named::Auto,
@@ -79,7 +79,9 @@ impl FromStr for Named {
                 _ => return Err(unknown()),
             },
             Some(("fixed", omega)) => {
-                let omega = omega.parse().map_err(|_| unknown())?;
+                let omega = omega.parse().map_err(|_| {
+                    Error::Option(format!("omega is '{omega}'; a number in (0, 2) is expected"))
+                })?;
                 check_omega(omega)?;
                 Named::Fixed(omega)
             }

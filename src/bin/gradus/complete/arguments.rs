@@ -18,8 +18,8 @@ Examples:
   gradus predict model.json pairs.csv
   gradus predict model.json --top 10 --exclude ratings.tsv
 
-Lines are row,column,value; rows and columns have any names; a first line of names is skipped. Without --ridge the
-entries count as exact and the matrix itself is recovered; with one, biases are fitted too and predictions stay within
+Lines are row,column,value; rows and columns have any names; a first line of names is skipped. Without --ridge the \
+entries count as exact and the matrix itself is recovered; with one, biases are fitted too and predictions stay within \
 the range of the values.")]
 pub struct Arguments {
     /// Lines row,column,value, or Matrix Market coordinates (.mtx); plain or .gz, .xz, .zst; - for standard input.
@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, value_name = "K", default_value_t = 50)]
     pub max_rank: usize,
     /// Weight of the squares of the factors in the objective, or auto: chosen on entries held out of the training part.
-    #[arg(long, value_name = "X", default_value = "0", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", default_value = "0")]
     pub ridge: String,
     /// Whether the ridge counts once for each entry of a row or column, or once for all.
     #[arg(long, value_enum, default_value_t = RidgeName::ByCount)]
@@ -40,7 +40,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = BiasName::Auto)]
     pub bias: BiasName,
     /// Weight of the squares of the biases; by default the ridge over the values' deviation.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     pub bias_ridge: Option<f64>,
     /// The loss.
     #[arg(long, value_enum, default_value_t = LossName::Squares)]
@@ -76,14 +76,14 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["holdout", "test_every"])]
     pub test: Option<String>,
     /// Hold out this share of the entries, chosen by a hash of their names, and report on it.
-    #[arg(long, value_name = "SHARE", conflicts_with = "test_every", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", conflicts_with = "test_every")]
     pub holdout: Option<f64>,
     /// Hold out every K-th entry and report on those.
     #[arg(long, value_name = "K")]
     pub test_every: Option<usize>,
     /// Share of the training entries that watches over the sweeps; by default 0.01 without a ridge, 0.1 with --patience
     /// or --rank auto.
-    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE")]
     pub validation: Option<f64>,
     /// Stop once the error on the watching entries has not fallen for N sweeps, and return the best factors.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -24,7 +24,7 @@ pub struct SurrogateOptions {
     #[arg(long, value_name = "E")]
     pub epochs: Option<usize>,
     /// The step in target space; 1/L by default, L being the loss's largest second derivative.
-    #[arg(long, value_name = "X", conflicts_with = "eta_search", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X", conflicts_with = "eta_search")]
     pub eta: Option<f64>,
     /// Find the step in target space by backtracking, with this sufficient decrease.
     #[arg(long, value_name = "C", num_args = 0..=1, default_missing_value = "0.5")]
@@ -42,13 +42,13 @@ pub struct SurrogateOptions {
     #[arg(long, value_enum, value_name = "NAME")]
     pub target_metric: Option<MetricName>,
     /// Step of sgd, adagrad, adam, svrg; sufficient decrease of sls; step of the population methods in units of 1/L.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    #[arg(long, value_name = "X")]
     pub rate: Option<f64>,
     /// How the order of the samples is drawn.
     #[arg(long, value_enum, value_name = "NAME")]
     pub order: Option<OrderName>,
     /// Also report the time if each oracle call took so many seconds more.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS")]
     pub oracle_price: Option<f64>,
     /// Write where the run stands, to go on from there.
     #[arg(long, value_name = "OUT.json")]

@@ -30,11 +30,11 @@ Examples:
   gradus relu data/ionosphere_scale --beta 0.1 --loss logistic --standardize --bias --model net.json
   gradus predict net.json data/ionosphere_scale
   gradus relu data/heart_scale --beta 1 --standardize --bias --refine
-  gradus relu data/heart_scale --beta 0.1 --standardize --bias --path 8 --validation-every 5 --test-every 5
-  gradus relu data/breast-cancer --beta 1 --loss hinge --standardize --bias --robust 0.1
+  gradus relu data/heart_scale --beta 0.1 --standardize --bias --path 8 --validation-every 5
+  gradus relu data/heart_scale --beta 1 --standardize --bias --robust 0.02 --tolerance 1e-3
 
-The loss is a sum over the rows (--average: a mean), squared loss with the factor 1/2. Two labels become -1 (the smaller)
-and +1. The certificate bounds the distance to the optimum over the sampled patterns, not over all networks, unless it says
+The loss is a sum over the rows (--average: a mean), squared loss with the factor 1/2. Two labels become -1 (the smaller) \
+and +1. The certificate bounds the distance to the optimum over the sampled patterns, not over all networks, unless it says \
 'global'.")]
 pub struct Arguments {
     /// LIBSVM text, plain or .gz, .xz, .zst; - for standard input.
@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 50, value_name = "P")]
     pub patterns: usize,
     /// Weight of the regulariser.
-    #[arg(long, value_name = "B", allow_negative_numbers = true)]
+    #[arg(long, value_name = "B")]
     pub beta: f64,
     /// The loss.
     #[arg(long, value_enum, default_value_t = LossName::Squared)]
@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     pub method: MethodName,
     /// Train against perturbations of every feature by at most EPS (after standardisation), the bias excepted.
-    #[arg(long, value_name = "EPS", allow_negative_numbers = true, conflicts_with_all = ["refine", "all_patterns", "method"])]
+    #[arg(long, value_name = "EPS", conflicts_with_all = ["refine", "all_patterns", "method"])]
     pub robust: Option<f64>,
     /// The norm of the perturbations.
     #[arg(long, value_enum, default_value_t = NormName::Linf, requires = "robust")]

@@ -104,7 +104,7 @@ fn error_against_time(context: &Context, chapter: &mut Chapter) -> Result<bool, 
     let mut section = Section {
         title: "Low-rank completion: how exactly must a half-step be solved?".into(),
         text: format!(
-            "A {n} x {n} matrix of rank {k}, {:.0} % of it observed. Alternating minimisation solves a least-squares problem \
+            "A matrix of {n} x {n} numbers and rank {k}, {:.0} % of it observed. Alternating minimisation solves a least-squares problem \
              for each row of one factor, then of the other. Solved to a tenth of their gradient by conjugate gradients, they \
              lead to the matrix in about as many sweeps as solved exactly, for a fraction of the work.",
             100.0 * share

@@ -15,7 +15,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use gradus::control::{Monitor, Status};
@@ -125,7 +124,12 @@ impl Chapter {
 
 pub fn run(arguments: &Arguments) -> Result<Finish, Failure> {
     start_threads(arguments.threads)?;
-    fs::create_dir_all(&arguments.out).with_context(|| format!("{}", arguments.out.display()))?;
+    fs::create_dir_all(&arguments.out).map_err(|error| {
+        anyhow::anyhow!(
+            "{}: cannot be made ({error}); a writable folder is expected",
+            arguments.out.display()
+        )
+    })?;
     let started = Instant::now();
     let context =
         Context { out: &arguments.out, full: arguments.full, spoken: !arguments.json && !arguments.quiet };

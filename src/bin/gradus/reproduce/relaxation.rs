@@ -157,7 +157,10 @@ fn predictions(context: &Context, chapter: &mut Chapter) -> Result<(), Failure> 
     for omega in omegas {
         let solver = Relaxation { method: Method::Sor, omega: Omega::Fixed(omega), ..Relaxation::default() };
         let sweeps = solver.solve_with(&operator, &b, None, &mut context.monitor())?.iterations as f64;
-        let told = solver.explain(&operator, &b)?;
+        let Some(told) = solver.explain(&operator, &b, &mut context.monitor())? else {
+            chapter.note(Status::Interrupted);
+            return Ok(());
+        };
         let values = [Some(sweeps), told.asymptotic, told.near_asymptotic, told.bound];
         for (curve, value) in curves.iter_mut().zip(values) {
             curve.extend(value.map(|value| (omega, value)));

@@ -112,7 +112,12 @@ impl Folder {
     /// Reads A_1.mtx b_1.mtx ... of a folder; .gz, .xz and .zst may stand behind.
     fn read(folder: &Path, warm_start: bool) -> Result<Self, Failure> {
         let fail = |message: String| Failure::Input(anyhow::anyhow!("{}: {message}", folder.display()));
-        let entries = fs::read_dir(folder).map_err(|error| fail(error.to_string()))?;
+        let expected = "a readable folder of systems is expected";
+        if folder.is_file() {
+            return Err(fail(format!("this is a file; {expected}")));
+        }
+        let entries =
+            fs::read_dir(folder).map_err(|error| fail(format!("cannot be read ({error}); {expected}")))?;
         let (mut matrices, mut vectors) = (Vec::new(), Vec::new());
         for entry in entries {
             let path = entry.map_err(|error| fail(error.to_string()))?.path();
