@@ -220,3 +220,26 @@ fn what_scaling_hides_of_the_objective_is_found_too() {
     assert_solved(&problem, &solution);
     assert!(solution.objective <= 2e-6, "{solution}");
 }
+
+#[test]
+fn equations_that_agree_are_met_though_a_bound_is_near() {
+    // more equations than variables, all of them met at x = 0.5, beside inequalities that are met there too: the fit of the
+    // equations alone ends as far from them as the bounds push it
+    let rows = [-0.5, 1.5, -1.25, 1.5];
+    let problem = Closures::new(vec![1.9])
+        .objective(|x| 0.8 * x[0] * x[0] - 2.4 * x[0], |x, g| g[0] = 1.6 * x[0] - 2.4)
+        .hessian(&[(0, 0)], |_, sigma, _, w| w[0] = 1.6 * sigma)
+        .constraints(
+            vec![-0.25, 0.65, -0.625, 0.65],
+            vec![-0.25, 1.75, -0.625, f64::INFINITY],
+            &[(0, 0), (1, 0), (2, 0), (3, 0)],
+            move |x, c| c.iter_mut().zip(rows).for_each(|(c, row)| *c = row * x[0]),
+            move |_, values| values.copy_from_slice(&rows),
+        )
+        .build()
+        .unwrap();
+    let solution = InteriorPoint::default().solve(&problem).unwrap();
+    assert_eq!(solution.outcome, Outcome::Optimal);
+    assert!((solution.x[0] - 0.5).abs() <= 1e-8);
+    assert!(certify(&problem, &solution.answer()).unwrap().kkt.error <= 1e-8);
+}

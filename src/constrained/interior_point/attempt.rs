@@ -154,6 +154,14 @@ impl Attempt<'_, '_, '_> {
         !ended && run.should_stop().is_none()
     }
 
+    /// Whether a fit that came to no verdict ends close to the equations, but not close enough.
+    pub fn nearly_satisfies(&self, fit: Outcome, answer: &Answer) -> bool {
+        let violation = answer.error(self.evaluator).scaled.constraint_violation;
+        let tolerance = self.solver.limits.tolerance;
+        let open = fit == Outcome::Acceptable || !fit.is_a_verdict();
+        open && violation > tolerance && violation <= tolerance.sqrt()
+    }
+
     pub fn violates(&self, answer: &Answer) -> bool {
         !(answer.error(self.evaluator).scaled.constraint_violation <= self.solver.limits.tolerance)
     }
