@@ -9,7 +9,7 @@ use super::super::solution::Outcome;
 use super::answer::Answer;
 use super::inertia::LIFT;
 use super::line_search::Taken;
-use super::newton::{Accuracy, FULL, Step};
+use super::newton::{Accuracy, FULL, Step, USELESS_RATIO};
 use super::progress::{ACCURATE, Best, Log, Polish};
 use super::{Phase, Tools};
 use crate::control::Run;
@@ -34,8 +34,6 @@ const PATIENCE: usize = 25;
 const FAR: f64 = 1e10;
 const FAR_VIOLATION: f64 = 1e-4;
 const LEAST_SLOPE: f64 = 1e-3;
-/// A residual of the system above this, relative to the step, is of no use.
-const USELESS_RATIO: f64 = 1e-5;
 
 /// What predictor and corrector need before the step is refined: they only say where to go.
 const ROUGH: Accuracy = Accuracy { ratio: 1e-6, least: 1 };
