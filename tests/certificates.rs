@@ -243,3 +243,19 @@ fn conjugate_gradients_on_a_graph_end_where_only_rounding_is_left() {
     }
     assert!(left_at_rounding > 0);
 }
+
+#[test]
+fn a_gradient_counts_an_intercept_that_is_not_the_best() {
+    let design = DesignMatrix::from_dense(4, 1, vec![1.0, -1.0, 2.0, -2.0]).unwrap();
+    let penalty = ElasticNet { l1: 0.0, l2: 0.1, weights: None };
+    let model = LinearModel {
+        intercept: true,
+        ..LinearModel::new(design, vec![1.0, 2.0, 3.0, 4.0], loss::Squared, penalty)
+    };
+    let solver = CoordinateDescent { measure: Measure::Gradient, ..Default::default() };
+    let fit = solver.solve(&model).unwrap();
+    let (_, best) = certify(&model, &fit.coefficients, fit.intercept, Measure::Gradient).unwrap();
+    let (_, off) = certify(&model, &fit.coefficients, fit.intercept + 0.5, Measure::Gradient).unwrap();
+    // the mean of the residuals moves by as much as the intercept, in means of four rows
+    assert!(best.value <= 1e-8 && (off.value - 0.5).abs() <= 1e-8, "{best:?} {off:?}");
+}
