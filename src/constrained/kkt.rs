@@ -207,11 +207,9 @@ impl KktMatrix {
             values[position as usize] = if k < n { diagonal + dw } else { diagonal - dc };
         }
         self.factorizations += 1;
+        let right = self.right_inertia();
         let outcome = match &mut self.factors {
-            Factors::Sparse(factors) => {
-                let wanted = Inertia { positive: n, negative: self.m, zero: 0 };
-                factors.factor(self.matrix.view(), wanted)
-            }
+            Factors::Sparse(factors) => factors.factor(self.matrix.view(), right),
             Factors::Condensed(factors) => factors.factor(n, self.matrix.view()),
             Factors::Dense { factors, matrix } => {
                 let size = self.matrix.rows();

@@ -213,21 +213,19 @@ impl InteriorPoint {
             {
                 fit = attempt.solve(Kind::GaussNewton, &first, run, &mut fitted)?;
             }
-            let nearly = attempt.may_go_on(fit, run) && attempt.nearly_satisfies(fit, &fitted);
+            // bounds keep a fit as far from the equations as mu, but not the problem itself
+            let nearly =
+                equations > free && attempt.may_go_on(fit, run) && attempt.nearly_satisfies(fit, &fitted);
             if fit == Outcome::Acceptable {
                 // as a fit, not as an answer to the problem
                 fit = Outcome::LineSearchFailed;
             }
-            if equations > free && nearly {
-                // bounds keep a fit as far from the equations as mu, but not the problem itself
+            if nearly || fit == Outcome::Optimal || !attempt.violates(&fitted) {
                 let again = Start { x: Some(&fitted.x), ..Start::default() };
                 outcome = attempt.solve(Kind::Problem, &again, run, &mut answer)?;
-                if !outcome.is_a_verdict() {
+                if nearly && !outcome.is_a_verdict() {
                     (outcome, answer) = (fit, fitted);
                 }
-            } else if fit == Outcome::Optimal || !attempt.violates(&fitted) {
-                let again = Start { x: Some(&fitted.x), ..Start::default() };
-                outcome = attempt.solve(Kind::Problem, &again, run, &mut answer)?;
             } else if equations > free {
                 (outcome, answer) = (fit, fitted);
             } else if attempt.may_go_on(fit, run) && attempt.crawled {

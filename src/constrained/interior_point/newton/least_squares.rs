@@ -4,7 +4,7 @@ use super::super::super::Error;
 use super::super::super::kkt::KktMatrix;
 use super::super::form::Form;
 use super::super::phase::{Iterate, Shape};
-use super::{Newton, right};
+use super::Newton;
 use crate::linalg::factor::FactorError;
 
 /// Shift of dependent rows where their multipliers are estimated.
@@ -31,10 +31,10 @@ impl Newton {
         }
         kkt.set(&[], &at.jacobian, &self.d_x, &self.d_y);
         let mut inertia = kkt.factor(0.0, 0.0)?;
-        if inertia != right(shape) {
+        if inertia != kkt.right_inertia() {
             inertia = kkt.factor(0.0, DEPENDENT_SHIFT)?;
         }
-        if inertia != right(shape) || kkt.solve(&self.reduced, &mut self.solution).is_err() {
+        if inertia != kkt.right_inertia() || kkt.solve(&self.reduced, &mut self.solution).is_err() {
             return Ok(false);
         }
         du[..shape.nx].copy_from_slice(&self.solution[..shape.nx]);
@@ -77,11 +77,11 @@ impl Newton {
             Err(FactorError::OutOfTime { .. }) => return Ok(()),
             inertia => inertia?,
         };
-        if inertia != right(shape) {
+        if inertia != kkt.right_inertia() {
             // dependent rows: of all multipliers that fit the shortest ones
             inertia = kkt.factor(0.0, DEPENDENT_SHIFT)?;
         }
-        if inertia == right(shape) && kkt.solve(&self.reduced, &mut self.solution).is_ok() {
+        if inertia == kkt.right_inertia() && kkt.solve(&self.reduced, &mut self.solution).is_ok() {
             let y = &self.solution[shape.nx..];
             if y.iter().all(|y| y.abs() <= largest) {
                 at.y.copy_from_slice(y);

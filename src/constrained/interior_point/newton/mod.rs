@@ -123,7 +123,7 @@ impl Newton {
                 return Ok(true);
             }
             if kkt.increase_pivot_threshold() {
-                factored = self.factor(shape, kkt, at)? == right(shape);
+                factored = self.factor(shape, kkt, at)? == kkt.right_inertia();
                 if factored {
                     continue;
                 }
@@ -166,7 +166,7 @@ impl Newton {
         self.set_diagonal(shape, form, at);
         for (dw, dc) in LINEAR_SHIFTS {
             (self.shifts.dw, self.shifts.dc) = (dw, dc);
-            if self.factor(shape, kkt, at)? == right(shape) {
+            if self.factor(shape, kkt, at)? == kkt.right_inertia() {
                 return Ok(true);
             }
         }
@@ -220,7 +220,7 @@ impl Newton {
     ) -> Result<bool, Error> {
         loop {
             let inertia = self.factor(shape, kkt, at)?;
-            if inertia == right(shape) {
+            if inertia == kkt.right_inertia() {
                 return Ok(true);
             }
             if gauss_newton && self.hessian.iter().any(|w| *w != 0.0) {
@@ -233,7 +233,7 @@ impl Newton {
                 && (flat || kkt.has_flat_variable(0.1 * LIFT))
                 && self.shifts.lift_flat_directions()
             {
-                if self.factor(shape, kkt, at)? == right(shape) {
+                if self.factor(shape, kkt, at)? == kkt.right_inertia() {
                     return Ok(true);
                 }
                 self.shifts.drop_lift();
@@ -261,15 +261,11 @@ impl Newton {
         kkt.set(&self.hessian, &at.jacobian, &self.d_x, &self.d_y);
         let inertia = kkt.factor(dw, self.shifts.dc)?;
         match &mut self.limited_memory {
-            Some(memory) if inertia == right(shape) => {
+            Some(memory) if inertia == kkt.right_inertia() => {
                 let capacitance = memory.factor(kkt)?;
                 Ok(memory.inertia_of(inertia, capacitance))
             }
             _ => Ok(inertia),
         }
     }
-}
-
-fn right(shape: &Shape) -> Inertia {
-    Inertia { positive: shape.nx, negative: shape.m, zero: 0 }
 }
